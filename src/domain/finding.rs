@@ -1,0 +1,163 @@
+//! What a check saw. Findings are collected, never thrown.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How much a finding matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Info,
+    /// Unusual; the data may still be right.
+    Warning,
+    /// A promise of the archive is broken.
+    Error,
+}
+
+/// Which promise a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// The file cannot be read as Parquet.
+    Unreadable,
+    /// Columns are missing, surplus, or of another type.
+    Schema,
+    /// Rows do not ascend by epoch.
+    Unsorted,
+    /// Two rows share an epoch.
+    DuplicateRow,
+    /// A row lies outside the partition's month.
+    OutsideMonth,
+    /// A row lies where the coverage says nothing was answered.
+    OutsideCoverage,
+    /// The footer or sidecar counts other rows than the file holds.
+    RecordCount,
+    /// The rows do not hash to what footer or sidecar promise.
+    RowsHash,
+    /// The file does not hash to what the sidecar promises.
+    FileHash,
+    /// The sidecar is missing.
+    SidecarMissing,
+    /// The sidecar cannot be read, or disagrees with the footer.
+    SidecarMismatch,
+    /// The footer is missing or disagrees with the place of the file.
+    FooterMismatch,
+    /// A wanted range has no settled answer.
+    CoverageMissing,
+    /// The state is not legal for the month or its coverage.
+    IllegalState,
+    /// Two answers name different prices for one epoch.
+    ConflictingTick,
+    /// The source names another price than the row already published.
+    Restatement,
+    /// A candle does not open on a multiple of its granularity.
+    Misaligned,
+    /// `low ≤ open, close ≤ high` does not hold.
+    CandleShape,
+    /// A price is not a multiple of the series' smallest step.
+    OffGrid,
+    /// A price is not positive or not finite.
+    BadPrice,
+    /// Records are missing and nothing explains it.
+    UnexplainedGap,
+    /// The source kept sending something else than was asked for.
+    Substituted,
+    /// The range was never answered and the source no longer offers it.
+    LostBehindWall,
+    /// Staged answers were damaged or of another version and set aside.
+    StagingSetAside,
+    /// Rows of another tool that a named reason proves foreign.
+    ForeignRows,
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The names in JSON and in text are the same words, so one table serves both.
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => f.pad(&name),
+            _ => f.pad("unknown"),
+        }
+    }
+}
+
+/// One thing a check saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Which promise it is about.
+    pub kind: FindingKind,
+    /// What it was seen in: a path, a partition, an epoch.
+    pub subject: String,
+    /// What the promise says.
+    pub expected: String,
+    /// What was found instead.
+    pub found: String,
+    /// What to do about it; empty if nothing need be done.
+    pub repair: String,
+}
+
+impl Finding {
+    /// Makes a finding of [`Severity::Error`].
+    pub fn error(
+        kind: FindingKind,
+        subject: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self::new(Severity::Error, kind, subject, expected, found)
+    }
+
+    /// Makes a finding of [`Severity::Warning`].
+    pub fn warning(
+        kind: FindingKind,
+        subject: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self::new(Severity::Warning, kind, subject, expected, found)
+    }
+
+    /// Says what to do about it.
+    #[must_use]
+    pub fn with_repair(mut self, repair: impl fmt::Display) -> Self {
+        self.repair = repair.to_string();
+        self
+    }
+
+    fn new(
+        severity: Severity,
+        kind: FindingKind,
+        subject: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self {
+            severity,
+            kind,
+            subject: subject.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+            repair: String::new(),
+        }
+    }
+}
+
+/// `error off_grid R_100 ticks 2026-03: expected …, found …`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        write!(
+            f,
+            "{severity} {}: {}: expected {}, found {}",
+            self.kind, self.subject, self.expected, self.found
+        )
+    }
+}

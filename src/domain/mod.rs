@@ -1,0 +1,25 @@
+//! Values and the two seams: what a record, a series, a range and a proof *are*.
+//!
+//! No I/O, no async runtime, no clock. Everything else in the crate may import this
+//! folder; it imports nothing of ours.
+
+pub mod coverage;
+pub mod finding;
+pub mod partition;
+pub mod record;
+pub mod series;
+pub mod source;
+pub mod store;
+pub mod time;
+
+pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
+pub use finding::{Finding, FindingKind, Severity};
+pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
+pub use record::{Candle, Record, Tick};
+pub use series::{Kind, Series, Symbol};
+pub use source::{
+    ErrorKind, Instrument, MarketDataSource, Page, PageRequest, RowConflict, SourceError,
+    SourceInfo,
+};
+pub use store::{PartitionStore, Publication, Published, Segment, StoreError, StoredPartition};
+pub use time::{Epoch, EpochRange, Granularity};

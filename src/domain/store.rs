@@ -1,0 +1,191 @@
+//! Seam: where partitions are kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::coverage::{Coverage, RangeSet};
+use super::finding::Finding;
+use super::partition::{Gap, PartitionKey, PartitionState};
+use super::record::Record;
+use super::series::Series;
+use super::time::{Epoch, EpochRange};
+
+/// Answers for one contiguous range, on their way to a partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Segment<R> {
+    /// Every second of it was answered.
+    pub range: EpochRange,
+    /// When the first and the last of the answers came, by the source's clock.
+    pub asked: (Epoch, Epoch),
+    /// Decimals in which the series is quoted, if the source said so.
+    pub pip_size: Option<u8>,
+    /// Equal rows that were dropped inside single answers.
+    pub n_duplicates: u64,
+    /// The rows, ascending, unique, inside `range`.
+    pub records: Vec<R>,
+}
+
+/// What the store knows of one partition before a run touches it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredPartition {
+    /// Coverage of the published file; empty if there is none.
+    pub published: Coverage,
+    /// Rows in the published file.
+    pub record_count: u64,
+    /// State of the published file, if there is one.
+    pub state: Option<PartitionState>,
+    /// Whether the published file must never be modified.
+    pub locked: bool,
+    /// Seconds answered by staged segments that are not published yet.
+    pub staged: RangeSet,
+    /// Gaps of the published file that nothing explained when it was written.
+    pub unexplained: Vec<EpochRange>,
+    /// Decimals in which the series is quoted, if known.
+    pub pip_size: Option<u8>,
+}
+
+impl StoredPartition {
+    /// Published and staged coverage together.
+    pub fn coverage(&self) -> Coverage {
+        let mut coverage = self.published.clone();
+        for range in self.staged.iter() {
+            coverage.insert(range, super::coverage::CoverageState::Answered);
+        }
+        coverage
+    }
+}
+
+/// Everything a publish needs beside the staged rows.
+#[derive(Debug, Clone, Default)]
+pub struct Publication {
+    /// Now, by the source's clock; decides the state.
+    pub server_now: Epoch,
+    /// How long after its end a month may still change.
+    pub settle_lag: Duration,
+    /// The range behind the source's wall, if it reaches into this month.
+    pub not_offered: Option<EpochRange>,
+    /// Ranges whose every attempt failed.
+    pub failed: RangeSet,
+    /// Silent stretches that were asked again by themselves and stayed silent.
+    pub confirmed_silent: RangeSet,
+    /// Stretches of a continuous series for which a whole answer was empty; not believed before
+    /// another run confirms them.
+    pub doubted_silent: RangeSet,
+    /// Whether the series is quoted day and night, if known; decides which silence is expected.
+    pub continuous: Option<bool>,
+    /// Seconds between records at fixed cadence, if known.
+    pub interval_secs: Option<i64>,
+    /// What the download itself found.
+    pub findings: Vec<Finding>,
+    /// Facts for the sidecar: where the data came from (endpoint, API), never a secret.
+    pub source: serde_json::Map<String, serde_json::Value>,
+    /// Facts for the sidecar: this run's counters for the partition (requests, retries, seconds).
+    pub run: serde_json::Map<String, serde_json::Value>,
+    /// Seconds the partition took to download.
+    pub elapsed: Duration,
+}
+
+/// What a publish made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Published {
+    /// Which partition.
+    pub key: PartitionKey,
+    /// The Parquet file.
+    pub path: PathBuf,
+    /// Rows in it.
+    pub record_count: u64,
+    /// Rows that were not in the file before.
+    pub n_new: u64,
+    /// Equal rows dropped inside single answers, this file's whole life long.
+    pub duplicates_removed: u64,
+    /// Size of the Parquet file in bytes.
+    pub file_size: u64,
+    /// What is proved now.
+    pub coverage: Coverage,
+    /// How far it is from never changing again.
+    pub state: PartitionState,
+    /// Silent stretches longer than the threshold.
+    pub gaps: Vec<Gap>,
+    /// What download, merge and check found.
+    pub findings: Vec<Finding>,
+}
+
+/// Keeps the partitions of one kind of record. Every method blocks; call it on a blocking thread.
+pub trait PartitionStore<R: Record>: Send + Sync + 'static {
+    /// Tells what is published and staged of a partition, and readies its staging for this run.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read, or what is there cannot be trusted nor set aside.
+    fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError>;
+
+    /// Keeps answers durably until their month is published.
+    ///
+    /// # Errors
+    ///
+    /// If they could not be written; nothing half written is left to be trusted.
+    fn stage(&self, key: &PartitionKey, segment: &Segment<R>) -> Result<(), StoreError>;
+
+    /// Merges published rows and staged segments into a new published file, checks it, commits it
+    /// with its sidecar, and sweeps the staging.
+    ///
+    /// # Errors
+    ///
+    /// If any step failed; the partition published before is then still in place.
+    fn publish(
+        &self,
+        key: &PartitionKey,
+        publication: &Publication,
+    ) -> Result<Published, StoreError>;
+}
+
+/// Keeps one writer per series.
+pub trait SeriesLocks: Send + Sync + 'static {
+    /// Held as long as the series may be written; dropping it lets go.
+    type Guard: Send + 'static;
+
+    /// Takes the lock of `series`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Held`] if another writer has it.
+    fn lock(&self, series: &Series) -> Result<Self::Guard, StoreError>;
+}
+
+/// A partition could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("cannot {doing} `{}`", path.display())]
+    Io {
+        /// What was being done, as a verb: `write`, `read`, `rename`.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file is not what it must be.
+    #[error("`{}` {problem}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it, to be read after its name.
+        problem: String,
+    },
+    /// The partition says that it must not be modified.
+    #[error("`{}` is locked by its sidecar and stays as it is", path.display())]
+    Locked {
+        /// The sidecar that says so.
+        path: PathBuf,
+    },
+    /// Another run writes this series.
+    #[error("{series} is being written by {owner}")]
+    Held {
+        /// Which series.
+        series: String,
+        /// Who holds it, since when.
+        owner: String,
+    },
+}

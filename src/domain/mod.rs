@@ -4,6 +4,7 @@
 //! folder; it imports nothing of ours.
 
 pub mod coverage;
+pub mod facts;
 pub mod finding;
 pub mod partition;
 pub mod record;
@@ -13,6 +14,7 @@ pub mod store;
 pub mod time;
 
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
+pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
 pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
 pub use record::{Candle, Record, Tick};
@@ -21,5 +23,8 @@ pub use source::{
     ErrorKind, Instrument, MarketDataSource, Page, PageRequest, RowConflict, SourceError,
     SourceInfo,
 };
-pub use store::{PartitionStore, Publication, Published, Segment, StoreError, StoredPartition};
+pub use store::{
+    Inspection, PartitionInspector, PartitionStore, Publication, Published, Segment, SeriesLocks,
+    SilenceFacts, StoreError, StoredPartition,
+};
 pub use time::{Epoch, EpochRange, Granularity};

@@ -1,6 +1,6 @@
 //! Seam: where partitions are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::coverage::{Coverage, RangeSet};
@@ -66,15 +66,8 @@ pub struct Publication {
     pub not_offered: Option<EpochRange>,
     /// Ranges whose every attempt failed.
     pub failed: RangeSet,
-    /// Silent stretches that were asked again by themselves and stayed silent.
-    pub confirmed_silent: RangeSet,
-    /// Stretches of a continuous series for which a whole answer was empty; not believed before
-    /// another run confirms them.
-    pub doubted_silent: RangeSet,
-    /// Whether the series is quoted day and night, if known; decides which silence is expected.
-    pub continuous: Option<bool>,
-    /// Seconds between records at fixed cadence, if known.
-    pub interval_secs: Option<i64>,
+    /// What the download learned of the silence in the series.
+    pub silence: SilenceFacts,
     /// What the download itself found.
     pub findings: Vec<Finding>,
     /// Facts for the sidecar: where the data came from (endpoint, API), never a secret.
@@ -83,6 +76,40 @@ pub struct Publication {
     pub run: serde_json::Map<String, serde_json::Value>,
     /// Seconds the partition took to download.
     pub elapsed: Duration,
+}
+
+/// What is known of the silence in a partition; decides which gaps are listed and their class.
+#[derive(Debug, Clone, Default)]
+pub struct SilenceFacts {
+    /// Silent stretches that were asked again by themselves and stayed silent.
+    pub confirmed: RangeSet,
+    /// Stretches of a continuous series for which a whole answer was empty, first seen in this
+    /// run; `unexplained` before another run confirms them.
+    pub doubted: RangeSet,
+    /// Whether the series is quoted day and night, week-ends included; `None` if unknown.
+    pub continuous: Option<bool>,
+    /// Seconds between records at fixed cadence, if known.
+    pub interval_secs: Option<i64>,
+    /// Longest silence between two rows that is no gap; `None` derives it from the rows.
+    pub gap_threshold_secs: Option<i64>,
+}
+
+/// Checks a partition file, from the file alone, right after it was written.
+pub trait PartitionInspector: Send + Sync + 'static {
+    /// Reads `file` and tells what is wrong with it and where it is silent. Never fails: a file
+    /// that cannot be read is a finding.
+    fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection;
+}
+
+/// What an inspection saw.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inspection {
+    /// Silent stretches longer than the threshold, ascending, classed.
+    pub gaps: Vec<Gap>,
+    /// Gaps as the old sidecar key counts them: intervals over 10 s for ticks, missing bars for candles.
+    pub gaps_detected: u64,
+    /// Broken promises and remarks.
+    pub findings: Vec<Finding>,
 }
 
 /// What a publish made.

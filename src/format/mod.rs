@@ -1,1 +1,21 @@
-//! (to be filled)
+//! The contract on disk, shared by the writer and the checker and by nobody's reader of old files.
+//!
+//! Paths, columns, the footer inside each Parquet file, the sidecar beside it, and the hash of
+//! rows that both carry. Nothing here opens a partition: `storage` writes with it, `integrity`
+//! reads with it, each with its own code.
+
+pub mod digest;
+pub mod footer;
+pub mod layout;
+pub mod schema;
+pub mod sidecar;
+
+pub use digest::{DayDigest, RowsDigest, RowsDigests};
+pub use footer::{Footer, FooterError};
+pub use layout::Layout;
+pub use sidecar::{Sidecar, SidecarCoverage};
+
+/// Version of the files this build writes; readers refuse a newer one.
+///
+/// Kept in footer and sidecar. It moves only with an entry in the CHANGELOG.
+pub const FORMAT_VERSION: u32 = 1;

@@ -1,0 +1,96 @@
+//! What a run published, skipped and failed to get, and why.
+
+use std::time::Duration;
+
+use crate::domain::{EpochRange, Finding, PartitionKey, Published, RangeSet, Series, Severity};
+
+/// How a run ended as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything that was planned was tried.
+    Finished,
+    /// The caller stopped it; what was answered is staged or published.
+    Cancelled,
+    /// The source was away for longer than the run may wait; the text says what was seen last.
+    Outage(String),
+    /// The archive could not be written any more; the text says why.
+    StoreFailed(String),
+}
+
+/// What became of one partition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionSummary {
+    /// Which partition.
+    pub key: PartitionKey,
+    /// The seconds that were wanted of it.
+    pub wanted: EpochRange,
+    /// What became of them.
+    pub outcome: PartitionOutcome,
+    /// Wanted seconds that are not settled now: never answered, or failed.
+    pub missing: RangeSet,
+    /// Answers taken in for this partition in this run, refused ones included.
+    pub n_pages: u64,
+}
+
+/// What became of one partition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PartitionOutcome {
+    /// A new file was committed.
+    Published(Box<Published>),
+    /// Everything wanted was proved before; nothing was asked.
+    UpToDate {
+        /// Rows in the published file.
+        record_count: u64,
+    },
+    /// The source no longer offers any wanted second, and nothing was kept from before.
+    NotOffered,
+    /// Answers are staged; the month was not finished.
+    Staged,
+    /// The partition could not be worked on; the text is the whole chain of causes.
+    Failed(String),
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// How it ended.
+    pub ending: Ending,
+    /// Each planned partition, series by series, oldest month first.
+    pub partitions: Vec<PartitionSummary>,
+    /// Series that could not be worked on at all, with the reason.
+    pub failed_series: Vec<(Series, String)>,
+    /// Wall time of the run.
+    pub elapsed: Duration,
+}
+
+impl Summary {
+    /// Tells whether all that was asked for and that the source offers is on disk and certified.
+    pub fn is_complete(&self) -> bool {
+        self.ending == Ending::Finished
+            && self.failed_series.is_empty()
+            && self.partitions.iter().all(PartitionSummary::is_complete)
+    }
+
+    /// Every finding of every partition.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.partitions.iter().flat_map(PartitionSummary::findings)
+    }
+}
+
+impl PartitionSummary {
+    /// Tells whether nothing wanted is missing and no finding is an error.
+    pub fn is_complete(&self) -> bool {
+        let done = !matches!(self.outcome, PartitionOutcome::Staged | PartitionOutcome::Failed(_));
+        let sound = |finding: &Finding| finding.severity < Severity::Error;
+        done && self.missing.is_empty() && self.findings().all(sound)
+    }
+
+    /// What download, merge and check found in it.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let published = match &self.outcome {
+            PartitionOutcome::Published(published) => Some(published),
+            _ => None,
+        };
+        published.into_iter().flat_map(|published| &published.findings)
+    }
+}

@@ -1,0 +1,188 @@
+//! The JSON beside each Parquet file: it describes the file and, taking its name last, commits it.
+//!
+//! First the keys of the Python tool in their order and with their meaning, so that its readers go
+//! on working; then ours. Unknown keys are ignored when reading.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::{
+    Coverage, CoverageRange, CoverageState, Epoch, Finding, Gap, PartitionState, Symbol,
+};
+
+use super::digest::DayDigest;
+
+/// Value of `schema_version`, fixed since the Python tool.
+pub const SCHEMA_VERSION: &str = "1.0.0";
+
+/// A covered range and when it was asked, by the source's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SidecarCoverage {
+    /// First second inside.
+    pub start: Epoch,
+    /// First second after.
+    pub end: Epoch,
+    /// What is known of it.
+    pub state: CoverageState,
+    /// When its earliest answer came; `None` where nothing was asked or nobody noted it.
+    pub asked_first: Option<Epoch>,
+    /// When its latest answer came.
+    pub asked_last: Option<Epoch>,
+}
+
+/// What a sidecar says. The order of the fields is the order in the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sidecar {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: String,
+    /// Whose records.
+    pub symbol: Symbol,
+    /// `ticks` or `candles`.
+    pub data_type: String,
+    /// Candle width in seconds; null for ticks.
+    pub granularity: Option<u32>,
+    /// Epoch of the first record; the first second of the coverage if there is none.
+    pub start_epoch: i64,
+    /// Epoch of the last record; the first second of the coverage if there is none.
+    pub end_epoch: i64,
+    /// Rows in the file.
+    pub record_count: u64,
+    /// Ticks: intervals of more than 10 s between two rows. Candles: bars missing between two rows.
+    pub gaps_detected: u64,
+    /// Equal rows dropped inside single answers.
+    pub duplicates_removed: u64,
+    /// SHA-256 of the Parquet file, lower-case hex.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// Whether the partition must not be modified. We never set it, and obey it.
+    #[serde(default)]
+    pub locked: bool,
+    /// ISO-8601 time of this publish, by the source's clock.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// Seconds that the run which wrote this took for the partition.
+    #[serde(default)]
+    pub download_duration_seconds: Option<f64>,
+    /// Size of the Parquet file in bytes.
+    #[serde(default)]
+    pub file_size: Option<u64>,
+
+    /// Version of our part; absent in files of the Python tool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format_version: Option<u32>,
+    /// How far from never changing again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<PartitionState>,
+    /// The month as `YYYY-MM`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<String>,
+    /// Decimals in which the series is quoted (`3` means multiples of `0.001`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pip_size: Option<u8>,
+    /// Hash of all rows, lower-case hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_sha256: Option<String>,
+    /// What was asked and answered, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<SidecarCoverage>,
+    /// Silent stretches longer than the threshold.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// What download, merge and check found.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// Hash of each UTC day's rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<DayDigest>,
+    /// Where the data came from.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub source: Map<String, Value>,
+    /// The run that wrote this.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub run: Map<String, Value>,
+}
+
+impl Sidecar {
+    /// The coverage without its times, as the footer has it.
+    pub fn coverage(&self) -> Coverage {
+        let plain =
+            |c: &SidecarCoverage| CoverageRange { start: c.start, end: c.end, state: c.state };
+        Coverage::from(self.coverage.iter().map(plain).collect::<Vec<_>>())
+    }
+
+    /// Tells whether the Python tool wrote this.
+    pub fn is_foreign(&self) -> bool {
+        self.format_version.is_none()
+    }
+
+    /// The bytes of the file: two-space JSON and a final line break.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("plain values always become JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a sidecar, ours or the Python tool's.
+    ///
+    /// # Errors
+    ///
+    /// If it is not JSON, or a key that every version has is missing.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sidecar as old versions of the Python tool wrote it: the last keys are missing.
+    const OLD: &str = r#"{
+        "schema_version": "1.0.0", "symbol": "R_100", "data_type": "candles", "granularity": 60,
+        "start_epoch": 1772323200, "end_epoch": 1772323260, "record_count": 2,
+        "gaps_detected": 0, "duplicates_removed": 0, "sha256": null, "locked": true,
+        "something_unknown": [1, 2]
+    }"#;
+
+    #[test]
+    fn reads_a_sidecar_of_the_python_tool() {
+        let sidecar = Sidecar::from_json(OLD.as_bytes()).unwrap();
+        assert!(sidecar.is_foreign());
+        assert!(sidecar.locked);
+        assert_eq!(sidecar.file_size, None);
+    }
+
+    #[test]
+    fn keeps_the_old_keys_first_and_in_their_order() {
+        let mut sidecar = Sidecar::from_json(OLD.as_bytes()).unwrap();
+        sidecar.format_version = Some(super::super::FORMAT_VERSION);
+        let text = String::from_utf8(sidecar.to_json()).unwrap();
+        let position =
+            |key: &str| text.find(&format!("\"{key}\"")).unwrap_or_else(|| panic!("{key}"));
+        let keys = [
+            "schema_version",
+            "symbol",
+            "data_type",
+            "granularity",
+            "start_epoch",
+            "end_epoch",
+            "record_count",
+            "gaps_detected",
+            "duplicates_removed",
+            "sha256",
+            "locked",
+            "created_at",
+            "download_duration_seconds",
+            "file_size",
+            "format_version",
+        ];
+        let positions: Vec<_> = keys.iter().map(|key| position(key)).collect();
+        assert!(positions.is_sorted(), "{text}");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let sidecar = Sidecar::from_json(OLD.as_bytes()).unwrap();
+        assert_eq!(Sidecar::from_json(&sidecar.to_json()).unwrap(), sidecar);
+    }
+}

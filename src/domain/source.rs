@@ -46,6 +46,11 @@ pub struct Page<R> {
 }
 
 impl<R: Record> Page<R> {
+    /// Tells whether the records strictly ascend by epoch, as promised.
+    pub fn is_ascending(&self) -> bool {
+        self.records.is_sorted_by(|a, b| a.epoch() < b.epoch())
+    }
+
     /// Tells whether every record lies inside `range`.
     pub fn fits(&self, range: EpochRange) -> bool {
         let inside = |record: &R| range.contains(record.epoch());

@@ -2,9 +2,12 @@
 //!
 //! Knows neither Deriv nor Parquet: it works over the seams of `domain`.
 
+pub mod pager;
 pub mod plan;
+pub mod profile;
 pub mod reporter;
 pub mod summary;
+pub mod wall;
 
 use std::sync::Arc;
 use std::time::Duration;

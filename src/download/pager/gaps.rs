@@ -1,0 +1,237 @@
+//! Silence worth a second question: the largest gaps, silent answers, and doubts of earlier runs.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::domain::{Cadence, Epoch, EpochRange, Page, RangeSet, Record};
+
+use super::super::profile::Profile;
+
+/// Gaps remembered at most; more than any month's budget for asking again.
+const MAX_GAPS: usize = 256;
+
+/// Pages for which one gap may be asked again: one per cent of the month's requests.
+const PAGES_PER_CHECK: u64 = 100;
+
+/// A silence between two rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Gap {
+    before: Epoch,
+    after: Epoch,
+}
+
+impl Gap {
+    fn len_secs(self) -> i64 {
+        self.after.since(self.before)
+    }
+
+    fn silence(self) -> Option<EpochRange> {
+        EpochRange::new(self.before.plus(1), self.after)
+    }
+}
+
+/// One question about silence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Check {
+    /// Between known rows.
+    Gaps(Vec<Gap>),
+    /// A whole answer of a continuous series was silent in this run.
+    SilentAnswer(EpochRange),
+    /// An earlier run left it unexplained.
+    Recheck(EpochRange),
+}
+
+/// Collects silence while pages come in, then asks for the most doubtful again.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    /// The largest gaps inside pages.
+    largest: Vec<Gap>,
+    /// First and last row of each page, to see the gaps between pages.
+    runs: BTreeMap<Epoch, Epoch>,
+    silent_answers: RangeSet,
+    recheck: Vec<EpochRange>,
+    /// Made when the last page is in.
+    queue: Option<VecDeque<Check>>,
+    asked: Vec<(EpochRange, Check)>,
+    confirmed: RangeSet,
+    doubted: RangeSet,
+}
+
+impl Gaps {
+    pub(super) fn new(recheck: Vec<EpochRange>) -> Self {
+        Self { recheck, ..Self::default() }
+    }
+
+    pub(super) fn confirmed(&self) -> &RangeSet {
+        &self.confirmed
+    }
+
+    pub(super) fn doubted(&self) -> &RangeSet {
+        &self.doubted
+    }
+
+    pub(super) fn note_rows<R: Record>(&mut self, rows: &[R], profile: &Profile) {
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
+        let run_end = self.runs.entry(first.epoch()).or_insert(last.epoch());
+        *run_end = (*run_end).max(last.epoch());
+        let threshold = threshold_secs(profile);
+        for pair in rows.windows(2) {
+            let gap = Gap { before: pair[0].epoch(), after: pair[1].epoch() };
+            if gap.len_secs() > threshold {
+                self.note_gap(gap);
+            }
+        }
+    }
+
+    fn note_gap(&mut self, gap: Gap) {
+        if self.largest.len() < MAX_GAPS {
+            self.largest.push(gap);
+            return;
+        }
+        let smallest = self.largest.iter_mut().min_by_key(|gap| gap.len_secs());
+        if let Some(smallest) = smallest.filter(|smallest| smallest.len_secs() < gap.len_secs()) {
+            *smallest = gap;
+        }
+    }
+
+    /// A whole answer was empty: doubted until another run confirms it.
+    pub(super) fn note_silent_answer(&mut self, range: EpochRange) {
+        self.silent_answers.insert(range);
+        self.doubted.insert(range);
+    }
+
+    /// Names the next window that asks about silence; call it when every page is in.
+    pub(super) fn next_check(
+        &mut self,
+        profile: &Profile,
+        scope: EpochRange,
+        n_answers: u64,
+    ) -> Option<EpochRange> {
+        if self.queue.is_none() {
+            self.queue = Some(self.plan(profile, n_answers));
+        }
+        let unit = profile.unit_secs();
+        loop {
+            let check = self.queue.as_mut()?.pop_front()?;
+            let wanted = match &check {
+                Check::Gaps(gaps) => {
+                    let (first, last) = (gaps.first()?, gaps.last()?);
+                    EpochRange::new(first.before, last.after.plus(unit))
+                }
+                Check::SilentAnswer(range) => Some(*range),
+                Check::Recheck(range) => EpochRange::new(
+                    range.start().floor_to(unit, 0).plus(-unit),
+                    range.end().ceil_to(unit, 0).plus(unit),
+                ),
+            };
+            if let Some(range) = wanted.and_then(|range| range.intersect(scope)) {
+                self.asked.push((range, check));
+                return Some(range);
+            }
+        }
+    }
+
+    fn plan(&mut self, profile: &Profile, n_answers: u64) -> VecDeque<Check> {
+        let mut checks: VecDeque<Check> = VecDeque::new();
+        checks.extend(self.silent_answers.iter().map(Check::SilentAnswer));
+        checks.extend(self.recheck.iter().copied().map(Check::Recheck));
+        let budget = n_answers.div_ceil(PAGES_PER_CHECK);
+        checks.extend(grouped(self.candidates(profile), budget, group_secs(profile)));
+        checks
+    }
+
+    /// All gaps known, largest first; equal ones oldest first.
+    fn candidates(&self, profile: &Profile) -> Vec<Gap> {
+        let mut gaps = self.largest.clone();
+        let mut covered_to: Option<Epoch> = None;
+        for (&first, &last) in &self.runs {
+            if let Some(before) = covered_to {
+                let gap = Gap { before, after: first };
+                if gap.len_secs() > threshold_secs(profile) {
+                    gaps.push(gap);
+                }
+            }
+            covered_to = covered_to.max(Some(last));
+        }
+        gaps.sort_unstable();
+        gaps.dedup();
+        gaps.sort_by_key(|gap| -gap.len_secs());
+        gaps
+    }
+
+    /// Takes the answer to the check that asked for `asked`; it lies inside that window.
+    pub(super) fn take_check<R: Record>(&mut self, asked: EpochRange, page: &Page<R>) {
+        let Some(index) = self.asked.iter().position(|(range, _)| *range == asked) else { return };
+        let (_, check) = self.asked.swap_remove(index);
+        let epochs: Vec<Epoch> = page.records.iter().map(Record::epoch).collect();
+        match check {
+            Check::Gaps(gaps) => {
+                for gap in gaps {
+                    let still_silent =
+                        epochs.windows(2).any(|pair| pair == [gap.before, gap.after]);
+                    self.confirm(gap.silence().filter(|_| still_silent));
+                }
+            }
+            Check::SilentAnswer(range) => {
+                let heard = epochs.first().and_then(|first| EpochRange::new(*first, range.end()));
+                if let Some(heard) = heard {
+                    self.doubted.remove(heard);
+                }
+            }
+            Check::Recheck(range) => {
+                let silent = !epochs.iter().any(|epoch| range.contains(*epoch));
+                let witnessed = !epochs.is_empty();
+                self.confirm(Some(range).filter(|_| silent && witnessed));
+            }
+        }
+    }
+
+    /// Silence of a whole answer is not confirmed by the run that saw it first.
+    fn confirm(&mut self, silence: Option<EpochRange>) {
+        if let Some(silence) = silence.filter(|range| !self.doubted.intersects(*range)) {
+            self.confirmed.insert(silence);
+        }
+    }
+}
+
+/// Puts the largest gaps into at most `budget` questions; neighbours share one.
+fn grouped(largest_first: Vec<Gap>, budget: u64, group_secs: i64) -> Vec<Check> {
+    let mut groups: Vec<Vec<Gap>> = Vec::new();
+    for gap in largest_first {
+        let fits = |group: &&mut Vec<Gap>| {
+            let start = group.first().map_or(gap.before, |g| g.before.min(gap.before));
+            let end = group.last().map_or(gap.after, |g| g.after.max(gap.after));
+            end.since(start) <= group_secs
+        };
+        if let Some(group) = groups.iter_mut().find(fits) {
+            group.push(gap);
+            group.sort_unstable();
+        } else if (groups.len() as u64) < budget {
+            groups.push(vec![gap]);
+        }
+    }
+    groups.into_iter().map(Check::Gaps).collect()
+}
+
+/// Silence up to this long is the cadence of the series, not a gap.
+fn threshold_secs(profile: &Profile) -> i64 {
+    match profile.cadence {
+        Some(Cadence::Fixed { interval_secs, .. }) => interval_secs + interval_secs / 2,
+        Some(Cadence::Irregular { mean_interval_millis }) => {
+            (mean_interval_millis / 100).max(10).max(profile.unit_secs())
+        }
+        None => profile.unit_secs().max(10),
+    }
+}
+
+/// Gaps this close together fit into one page with the rows between them.
+fn group_secs(profile: &Profile) -> i64 {
+    match profile.cadence {
+        Some(Cadence::Fixed { interval_secs, .. }) => {
+            interval_secs * i64::from(profile.page_cap) / 2
+        }
+        Some(Cadence::Irregular { mean_interval_millis }) => {
+            profile.pages_secs(mean_interval_millis, 1) / 2
+        }
+        None => 0,
+    }
+}

@@ -1,0 +1,373 @@
+//! One stretch of seconds walked backward, page by page, and the judgement of its answers.
+
+use crate::domain::{Cadence, Epoch, EpochRange, Page, Record};
+
+use super::super::profile::Profile;
+use super::MAX_BAD_ANSWERS;
+
+/// How many silent answers a stretch needs before its silence is believed.
+const SILENT_ANSWERS: u32 = 2;
+
+/// Pages by which a lane of an irregular series reaches into the lane below it, so that its last
+/// page is full and proves its head without an ask of its own.
+const REACH_PAGES: i64 = 2;
+
+/// A stretch of uncut work. A shared end is a position that the neighbour asks for as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) range: EpochRange,
+    pub(super) shares_start: bool,
+    pub(super) shares_end: bool,
+}
+
+impl From<EpochRange> for Span {
+    fn from(range: EpochRange) -> Self {
+        Self { range, shares_start: false, shares_end: false }
+    }
+}
+
+/// Why only a look at the wall can tell what an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The source keeps sending other data: a fault, or the wall has passed.
+    Substituted,
+    /// The oldest stretch of the series is silent: so quiet, or cut off by the wall.
+    Silent {
+        /// Whether the silent answers also held a row known from before.
+        witnessed: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Asked,
+    Parked(Doubt),
+}
+
+/// One stretch, walked from its end to its lower bound.
+#[derive(Debug)]
+pub(super) struct Lane<R> {
+    /// Oldest second to prove.
+    pub(super) lower: Epoch,
+    /// Position at `lower` that the lane below asks for as well.
+    pub(super) bottom_edge: Option<Epoch>,
+    /// Position at the end that the lane above asks for as well; taken by the first page.
+    pub(super) top_edge: Option<Epoch>,
+    /// Whether it was cut without regard to the size of a page.
+    pub(super) whole: bool,
+    /// Answers that cannot be right, since the last good one.
+    pub(super) n_bad_answers: u32,
+    /// How often the wall was suspected to be in this lane.
+    pub(super) n_wall_doubts: u32,
+    /// Rows of the page before; 0 before the first.
+    pub(super) last_size: u32,
+    /// Oldest second to ask; not after `lower`.
+    reach: Epoch,
+    /// First second not to ask any more.
+    end: Epoch,
+    /// First row of the page before, which the next page must hold as its last.
+    witness: Option<R>,
+    /// Longest window to ask after the source complained about size, in seconds.
+    width_secs: Option<i64>,
+    n_silent: u32,
+    n_disputes: u32,
+    state: State,
+}
+
+/// Two answers about one position that do not agree; the answer of the lower window counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Dispute<R> {
+    pub(super) position: Epoch,
+    pub(super) lower: Option<R>,
+    pub(super) upper: Option<R>,
+}
+
+/// What the neighbours said of the shared positions; `None` while they have said nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Neighbours<R> {
+    pub(super) above: Option<Option<R>>,
+    pub(super) below: Option<Option<R>>,
+}
+
+/// What an answer means for its lane.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict<R> {
+    /// It proves nothing; ask the same again.
+    Again,
+    /// It cannot be right, and was asked often enough.
+    Contradiction(&'static str),
+    /// It may be the wall.
+    Doubtful(Doubt),
+    /// These seconds are silent.
+    Silent { range: EpochRange, witnessed: bool },
+    /// These seconds are answered by the rows of the page.
+    Rows { proved: EpochRange, disputes: Vec<Dispute<R>> },
+}
+
+impl<R: Record> Lane<R> {
+    /// Cuts a lane off the lower end of `span`; returns what is left of the span.
+    ///
+    /// `whole` takes all of it, whatever a page holds. `floor` is the oldest second that may be asked.
+    pub(super) fn cut(
+        span: Span,
+        whole: bool,
+        profile: &Profile,
+        floor: Epoch,
+    ) -> (Self, Option<Span>) {
+        let (start, end) = (span.range.start(), span.range.end());
+        let unit = profile.unit_secs();
+        let (lower, split, shared) = match profile.cadence {
+            _ if whole => (start, end, false),
+            Some(Cadence::Fixed { interval_secs, phase_secs }) => {
+                let on_grid = start.floor_to(interval_secs, phase_secs);
+                let lower = if on_grid < floor { start } else { on_grid };
+                let positions = i64::from(profile.page_cap) - 1;
+                let last = lower.ceil_to(interval_secs, phase_secs).plus(positions * interval_secs);
+                (lower, last.plus(unit), true)
+            }
+            Some(Cadence::Irregular { mean_interval_millis }) => {
+                let len = profile.lane_secs(mean_interval_millis);
+                let rest_is_short = span.range.len_secs() <= len + len / 2;
+                (start, if rest_is_short { end } else { start.plus(len) }, false)
+            }
+            None => (start, end, false),
+        };
+        let rest_start = if shared { split.plus(-unit) } else { split };
+        let rest = (split < end)
+            .then(|| EpochRange::new(rest_start, end))
+            .flatten()
+            .map(|range| Span { range, shares_start: shared, shares_end: span.shares_end });
+        let end = split.min(end);
+        let shares_end = if rest.is_some() { shared } else { span.shares_end };
+        let lane = Self {
+            lower,
+            bottom_edge: span.shares_start.then_some(lower),
+            top_edge: shares_end.then(|| end.plus(-unit)),
+            whole,
+            n_bad_answers: 0,
+            n_wall_doubts: 0,
+            last_size: 0,
+            reach: reach(lower, whole, profile, floor),
+            end,
+            witness: None,
+            width_secs: None,
+            n_silent: 0,
+            n_disputes: 0,
+            state: State::Ready,
+        };
+        (lane, rest)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Names the window to ask and waits for its answer.
+    pub(super) fn ask(&mut self) -> EpochRange {
+        self.state = State::Asked;
+        let start = match self.width_secs {
+            Some(width) => self.reach.max(self.end.plus(-width)),
+            None => self.reach,
+        };
+        EpochRange::new(start, self.end).expect("a lane that is not finished has seconds to ask")
+    }
+
+    /// The seconds still to prove.
+    pub(super) fn unproved(&self) -> Option<EpochRange> {
+        let end = self.witness.map_or(self.end, |row| row.epoch());
+        EpochRange::new(self.lower, end)
+    }
+
+    pub(super) fn secs_left(&self) -> i64 {
+        self.unproved().map_or(0, EpochRange::len_secs)
+    }
+
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        match self.state {
+            State::Parked(doubt) => Some(doubt),
+            State::Ready | State::Asked => None,
+        }
+    }
+
+    /// Waits for a look at the wall.
+    pub(super) fn park(&mut self, doubt: Doubt) {
+        self.state = State::Parked(doubt);
+    }
+
+    /// Goes on after a doubt; returns what it was.
+    pub(super) fn unpark(&mut self) -> Option<Doubt> {
+        let doubt = self.doubt();
+        self.state = State::Ready;
+        doubt
+    }
+
+    /// Starts above the wall.
+    pub(super) fn raise_lower(&mut self, lower: Epoch) {
+        self.lower = lower;
+        self.reach = lower;
+        self.bottom_edge = None;
+        self.n_bad_answers = 0;
+        self.n_silent = 0;
+    }
+
+    /// Asks for less; `false` if it cannot be less.
+    pub(super) fn narrow(&mut self, asked: EpochRange, unit: i64) -> bool {
+        let half = asked.len_secs() / 2 / unit * unit;
+        self.width_secs = Some(half);
+        self.state = State::Ready;
+        half > 0
+    }
+
+    pub(super) fn is_narrowed(&self) -> bool {
+        self.width_secs.is_some()
+    }
+
+    /// Tells whether the page before left out rows of its window, now that older ones came.
+    pub(super) fn was_truncated(&self) -> bool {
+        self.witness.is_some() && self.last_size > 0 && !self.is_narrowed()
+    }
+
+    /// Tells what `page`, the answer to `asked`, means.
+    ///
+    /// `floor` is the oldest second the source may be asked for, where the wall can be near.
+    pub(super) fn judge(
+        &mut self,
+        asked: EpochRange,
+        page: &Page<R>,
+        neighbours: Neighbours<R>,
+        floor: Option<Epoch>,
+    ) -> Verdict<R> {
+        self.state = State::Ready;
+        if !page.fits(asked) {
+            return self.substituted(floor.is_some());
+        }
+        if !page.is_ascending() {
+            return self.bad("the answers are not in order");
+        }
+        if self.leaves_out_known_row(page, neighbours) {
+            return self.bad("the answers leave out a row that another answer holds");
+        }
+        let n_new = page.records.len() - usize::from(self.witness.is_some());
+        if n_new == 0 {
+            return self.silent(asked, neighbours, floor);
+        }
+        let disputes = self.disputes(page, neighbours);
+        if !disputes.is_empty() && self.n_disputes == 0 {
+            self.n_disputes += 1;
+            return Verdict::Again;
+        }
+        let first = page.records.first().map_or(self.lower, |row| row.epoch());
+        self.n_bad_answers = 0;
+        match EpochRange::new(first.max(self.lower), self.end) {
+            Some(proved) => Verdict::Rows { proved, disputes },
+            None => self.bad("the answers hold no row of the range"),
+        }
+    }
+
+    fn bad(&mut self, why: &'static str) -> Verdict<R> {
+        self.n_bad_answers += 1;
+        if self.n_bad_answers >= MAX_BAD_ANSWERS {
+            Verdict::Contradiction(why)
+        } else {
+            Verdict::Again
+        }
+    }
+
+    fn substituted(&mut self, wall_possible: bool) -> Verdict<R> {
+        if wall_possible && self.n_bad_answers > 0 {
+            self.n_bad_answers += 1;
+            self.n_wall_doubts += 1;
+            return Verdict::Doubtful(Doubt::Substituted);
+        }
+        self.bad("the source sent other data than was asked for")
+    }
+
+    /// The newest position of the window is known from a page before or from the lane above.
+    fn leaves_out_known_row(&self, page: &Page<R>, neighbours: Neighbours<R>) -> bool {
+        let known = self.witness.or(neighbours.above.flatten());
+        let last = page.records.last().map(Record::epoch);
+        known.is_some_and(|row| last != Some(row.epoch()))
+    }
+
+    fn silent(
+        &mut self,
+        asked: EpochRange,
+        neighbours: Neighbours<R>,
+        floor: Option<Epoch>,
+    ) -> Verdict<R> {
+        if neighbours.below.flatten().is_some() {
+            return self.bad("the answers leave out a row that another answer holds");
+        }
+        self.n_silent += 1;
+        if self.n_silent < SILENT_ANSWERS {
+            return Verdict::Again;
+        }
+        let witnessed = self.witness.is_some();
+        if floor.is_some_and(|floor| asked.start() <= floor) {
+            self.n_wall_doubts += 1;
+            return Verdict::Doubtful(Doubt::Silent { witnessed });
+        }
+        let unproved = self.unproved();
+        match unproved.and_then(|range| range.intersect(asked)) {
+            Some(range) => Verdict::Silent { range, witnessed },
+            None => self.bad("the answers hold no second of the range"),
+        }
+    }
+
+    /// Compares what is said twice: once here, once by the page before or by a neighbour.
+    fn disputes(&self, page: &Page<R>, neighbours: Neighbours<R>) -> Vec<Dispute<R>> {
+        let mut disputes = Vec::new();
+        let at = |position: Epoch| {
+            let found = page.records.binary_search_by_key(&position, Record::epoch);
+            found.ok().map(|index| page.records[index])
+        };
+        let mut compare = |position: Epoch, lower: Option<R>, upper: Option<R>| {
+            if lower != upper {
+                disputes.push(Dispute { position, lower, upper });
+            }
+        };
+        if let Some(witness) = self.witness {
+            compare(witness.epoch(), at(witness.epoch()), Some(witness));
+        }
+        if let (Some(position), Some(above)) = (self.top_edge, neighbours.above) {
+            compare(position, at(position), above);
+        }
+        let head_is_here = page.records.first().is_some_and(|first| first.epoch() <= self.lower);
+        if let (true, Some(position), Some(below)) =
+            (head_is_here, self.bottom_edge, neighbours.below)
+        {
+            compare(position, below, at(position));
+        }
+        disputes
+    }
+
+    /// Goes on below `first`, the first row of a page of `n_received` rows.
+    pub(super) fn descend(&mut self, first: R, n_received: u32, unit: i64, page_cap: u32) {
+        self.end = first.epoch().plus(unit);
+        self.witness = Some(first);
+        // A page that could have held more rows has said once that there are none before its first.
+        let spoke_of_head = n_received < page_cap && !self.is_narrowed();
+        self.n_silent = u32::from(spoke_of_head);
+        self.n_disputes = 0;
+        self.last_size = n_received;
+    }
+
+    /// Goes on below a silent stretch that was asked in parts; `false` if nothing is below.
+    pub(super) fn descend_below(&mut self, silent: EpochRange) -> bool {
+        self.end = silent.start();
+        self.witness = None;
+        self.top_edge = None;
+        self.n_silent = 0;
+        self.lower < silent.start()
+    }
+}
+
+fn reach(lower: Epoch, whole: bool, profile: &Profile, floor: Epoch) -> Epoch {
+    match profile.cadence {
+        Some(Cadence::Irregular { mean_interval_millis }) if !whole => {
+            lower.plus(-profile.pages_secs(mean_interval_millis, REACH_PAGES)).max(floor)
+        }
+        _ => lower,
+    }
+}

@@ -1,0 +1,519 @@
+//! Which window to ask next, and what each answer proves. Pure: no I/O, no clock.
+//!
+//! The work of one partition is a set of seconds still to be proved. It is cut into *lanes*, each
+//! walked backward from its newest second: ask `[lower, cursor]`, and the page that comes back
+//! proves everything from its first row on, because the source sends the newest rows of a window.
+//! The next ask ends on that first row, which both pages then share and must agree on. A lane of a
+//! fixed-cadence series holds exactly one page and shares its end with the lane above; a lane of
+//! an irregular series holds about twenty. So nothing is ever concluded from a page being short,
+//! only from what lies between its first row and the end of the window it answered.
+
+mod gaps;
+mod lane;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, RangeSet, Record, Series,
+};
+
+use super::profile::Profile;
+use gaps::Gaps;
+use lane::{Dispute, Lane, Neighbours, Span, Verdict};
+
+pub use lane::Doubt;
+
+/// How often an answer that cannot be right is asked again before the range counts as failed.
+const MAX_BAD_ANSWERS: u32 = 4;
+
+/// Names an ask until its answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskId(u64);
+
+/// One window to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask {
+    /// To be handed back with the answer.
+    pub id: AskId,
+    /// Every second that may be answered.
+    pub range: EpochRange,
+}
+
+/// What an answer brought to light.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<R> {
+    /// The source answered for every second of `range`; these are all its rows.
+    Proved {
+        /// Answered seconds.
+        range: EpochRange,
+        /// Their rows, ascending, inside `range`; empty if the answer was silence.
+        rows: Vec<R>,
+        /// Equal rows dropped inside the answer.
+        n_duplicates: u32,
+    },
+    /// Every attempt at these seconds failed, for this reason.
+    Failed(EpochRange, String),
+    /// These seconds are behind the wall.
+    NotOffered(EpochRange),
+    /// The wall may have reached `lower`: ask there, then call [`Pager::wall`].
+    WallDoubted {
+        /// Oldest second whose answer is in doubt.
+        lower: Epoch,
+    },
+    /// Something to tell.
+    Found(Finding),
+}
+
+/// What a pager works on.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Whose records, for findings.
+    pub series: Series,
+    /// The seconds of the partition that the source may be asked for: never behind the wall.
+    pub range: EpochRange,
+    /// The seconds to prove, all inside `range`.
+    pub missing: RangeSet,
+    /// Whether nothing older of the series was ever answered: only then can the wall be in here.
+    pub is_oldest: bool,
+    /// Silence of earlier runs that nothing explained: asked once more.
+    pub recheck: Vec<EpochRange>,
+}
+
+/// Pages through one partition.
+#[derive(Debug)]
+pub struct Pager<R> {
+    scope: Scope,
+    /// Seconds in no lane yet; neighbouring lanes may share one position.
+    uncut: Vec<Span>,
+    lanes: BTreeMap<u64, Lane<R>>,
+    in_flight: BTreeMap<AskId, InFlight>,
+    /// Shared positions of which one side is known: the row there, or silence.
+    edges: BTreeMap<Epoch, Option<R>>,
+    gaps: Gaps,
+    next_id: u64,
+    /// After a silent window the rest may be silent too: it is asked whole.
+    ask_whole: bool,
+    /// Oldest row any answer held.
+    oldest_row: Option<Epoch>,
+    /// Answers taken in.
+    n_answers: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum InFlight {
+    Lane(u64, EpochRange),
+    Check(EpochRange),
+}
+
+impl<R: Record> Pager<R> {
+    /// Prepares the work; nothing is asked yet.
+    pub fn new(scope: Scope) -> Self {
+        let uncut = scope.missing.iter().map(Span::from).collect();
+        let gaps = Gaps::new(scope.recheck.clone());
+        Self {
+            scope,
+            uncut,
+            lanes: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            edges: BTreeMap::new(),
+            gaps,
+            next_id: 0,
+            ask_whole: false,
+            oldest_row: None,
+            n_answers: 0,
+        }
+    }
+
+    /// Names the next window to ask for, or `None` while only answers can lead further.
+    pub fn next_ask(&mut self, profile: &Profile) -> Option<Ask> {
+        let waiting = self.lanes.iter().find(|(_, lane)| lane.is_ready()).map(|(id, _)| *id);
+        if let Some(id) = waiting.or_else(|| self.cut(profile)) {
+            let lane = self.lanes.get_mut(&id)?;
+            let range = lane.ask();
+            return Some(self.note_ask(range, |range| InFlight::Lane(id, range)));
+        }
+        if !self.lanes.is_empty() {
+            return None;
+        }
+        let range = self.gaps.next_check(profile, self.scope.range, self.n_answers)?;
+        Some(self.note_ask(range, InFlight::Check))
+    }
+
+    fn note_ask(&mut self, range: EpochRange, what: impl FnOnce(EpochRange) -> InFlight) -> Ask {
+        let id = AskId(self.fresh_id());
+        self.in_flight.insert(id, what(range));
+        Ask { id, range }
+    }
+
+    fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Tells whether everything is proved, failed or not offered, and every check is made.
+    ///
+    /// Call it only when [`next_ask`](Self::next_ask) has nothing more to say.
+    pub fn is_done(&self) -> bool {
+        self.uncut.is_empty() && self.lanes.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// The seconds not proved yet: what a progress display still expects.
+    pub fn secs_left(&self) -> i64 {
+        let uncut: i64 = self.uncut.iter().map(|span| span.range.len_secs()).sum();
+        uncut + self.lanes.values().map(Lane::secs_left).sum::<i64>()
+    }
+
+    /// Silence that was asked again by itself, and silence of whole answers not believed yet.
+    pub fn silence(&self) -> (RangeSet, RangeSet) {
+        (self.gaps.confirmed().clone(), self.gaps.doubted().clone())
+    }
+
+    /// Takes the answer to an ask. An answer to an unknown ask is ignored.
+    pub fn answer(
+        &mut self,
+        id: AskId,
+        answer: Result<Page<R>, (ErrorKind, String)>,
+        profile: &mut Profile,
+    ) -> Vec<Event<R>> {
+        let Some(asked) = self.in_flight.remove(&id) else { return Vec::new() };
+        self.n_answers += 1;
+        let mut events = Vec::new();
+        match (asked, answer) {
+            (InFlight::Lane(lane, range), Ok(page)) => {
+                self.take_page(lane, range, page, profile, &mut events);
+            }
+            (InFlight::Lane(lane, range), Err((kind, why))) => {
+                self.take_error(lane, range, kind, why, profile, &mut events);
+            }
+            (InFlight::Check(range), Ok(page)) => self.take_check(range, page, &mut events),
+            // An unanswered check leaves the silence as it was: seen once, not confirmed.
+            (InFlight::Check(_), Err(_)) => {}
+        }
+        events
+    }
+
+    fn take_page(
+        &mut self,
+        id: u64,
+        asked: EpochRange,
+        mut page: Page<R>,
+        profile: &mut Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        let Some(mut lane) = self.lanes.remove(&id) else { return };
+        let neighbours =
+            Neighbours { above: self.edge(lane.top_edge), below: self.edge(lane.bottom_edge) };
+        match lane.judge(asked, &page, neighbours, self.floor_of_history()) {
+            Verdict::Again => {
+                self.lanes.insert(id, lane);
+            }
+            Verdict::Contradiction(why) => fail(&lane, why, events),
+            Verdict::Doubtful(doubt) => {
+                events.push(Event::WallDoubted { lower: lane.lower });
+                lane.park(doubt);
+                self.lanes.insert(id, lane);
+            }
+            Verdict::Silent { range, witnessed } => {
+                self.take_silence(&lane, range, witnessed, profile, events);
+                if lane.descend_below(range) {
+                    self.lanes.insert(id, lane);
+                }
+            }
+            Verdict::Rows { proved, disputes } => {
+                for conflict in page.conflicts.drain(..) {
+                    let (kept, refused) = (Some(conflict.kept), Some(conflict.refused));
+                    events.push(self.conflict(conflict.kept.epoch(), kept, refused));
+                }
+                for Dispute { position, lower, upper } in disputes {
+                    events.push(self.conflict(position, lower, upper));
+                }
+                self.take_rows(id, lane, proved, page, profile, events);
+            }
+        }
+    }
+
+    /// Where the wall can be near: the oldest second of the oldest partition.
+    fn floor_of_history(&self) -> Option<Epoch> {
+        self.scope.is_oldest.then(|| self.scope.range.start())
+    }
+
+    fn edge(&self, position: Option<Epoch>) -> Option<Option<R>> {
+        self.edges.get(&position?).copied()
+    }
+
+    /// The page answers for `proved`; the lane goes on below its first row.
+    fn take_rows(
+        &mut self,
+        id: u64,
+        mut lane: Lane<R>,
+        proved: EpochRange,
+        page: Page<R>,
+        profile: &mut Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        let Page { records: mut rows, n_received, n_duplicates, .. } = page;
+        let Some(first) = rows.first().copied() else { return };
+        if lane.was_truncated() {
+            profile.learn_truncated(lane.last_size);
+        } else {
+            profile.learn_whole(n_received);
+        }
+        profile.learn(&rows, n_received);
+        self.oldest_row = Some(self.oldest_row.map_or(first.epoch(), |row| row.min(first.epoch())));
+        self.gaps.note_rows(&rows, profile);
+        if let Some(position) = lane.top_edge.take() {
+            self.note_edge(position, rows.last().copied());
+        }
+        rows.retain(|row| proved.contains(row.epoch()));
+        events.push(Event::Proved { range: proved, rows, n_duplicates });
+        let unit = profile.unit_secs();
+        if first.epoch() <= lane.lower {
+            if let Some(position) = lane.bottom_edge {
+                self.note_edge(position, Some(first));
+            }
+        } else if lane.whole && profile.cadence.is_some() {
+            self.hand_back(&lane, first, unit);
+        } else {
+            lane.descend(first, n_received, unit, profile.page_cap);
+            self.lanes.insert(id, lane);
+        }
+    }
+
+    /// A lane cut before the pattern of the series was known goes back to be cut by it.
+    fn hand_back(&mut self, lane: &Lane<R>, first: R, unit: i64) {
+        let Some(range) = EpochRange::new(lane.lower, first.epoch().plus(unit)) else { return };
+        self.note_edge(first.epoch(), Some(first));
+        self.put_back(Span { range, shares_start: lane.bottom_edge.is_some(), shares_end: true });
+    }
+
+    fn put_back(&mut self, span: Span) {
+        self.uncut.push(span);
+        self.uncut.sort_unstable_by_key(|span| span.range);
+    }
+
+    fn take_silence(
+        &mut self,
+        lane: &Lane<R>,
+        range: EpochRange,
+        witnessed: bool,
+        profile: &Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        if let Some(position) = lane.bottom_edge.filter(|position| range.contains(*position)) {
+            self.note_edge(position, None);
+        }
+        if let Some(position) = lane.top_edge.filter(|position| range.contains(*position)) {
+            self.note_edge(position, None);
+        }
+        if !witnessed {
+            self.ask_whole = true;
+            if profile.continuous == Some(true) {
+                self.gaps.note_silent_answer(range);
+            }
+        }
+        events.push(Event::Proved { range, rows: Vec::new(), n_duplicates: 0 });
+    }
+
+    fn take_error(
+        &mut self,
+        id: u64,
+        asked: EpochRange,
+        kind: ErrorKind,
+        why: String,
+        profile: &Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        let Some(mut lane) = self.lanes.remove(&id) else { return };
+        let narrowed = kind == ErrorKind::TooLarge && lane.narrow(asked, profile.unit_secs());
+        if narrowed {
+            self.lanes.insert(id, lane);
+        } else {
+            fail(&lane, &why, events);
+        }
+    }
+
+    fn take_check(&mut self, asked: EpochRange, page: Page<R>, events: &mut Vec<Event<R>>) {
+        if !page.fits(asked) || !page.is_ascending() {
+            return;
+        }
+        self.gaps.take_check(asked, &page);
+        let Some(first) = page.records.first() else { return };
+        // Rows that the first answer left out are kept like any others.
+        if let Some(range) = EpochRange::new(first.epoch(), asked.end()) {
+            let n_duplicates = page.n_duplicates;
+            events.push(Event::Proved { range, rows: page.records, n_duplicates });
+        }
+    }
+
+    /// Tells where the wall is now, after [`Event::WallDoubted`]; `None` if everything asked is offered.
+    pub fn wall(&mut self, offered_from: Option<Epoch>, profile: &Profile) -> Vec<Event<R>> {
+        let mut events = Vec::new();
+        let parked: Vec<u64> = self
+            .lanes
+            .iter()
+            .filter(|(_, lane)| lane.doubt().is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in parked {
+            let Some(lane) = self.lanes.remove(&id) else { continue };
+            match offered_from.filter(|from| *from > lane.lower) {
+                Some(from) => self.behind_wall(lane, from, profile, &mut events),
+                None => self.doubt_cleared(id, lane, profile, &mut events),
+            }
+        }
+        if let Some(from) = offered_from {
+            self.drop_uncut_behind(from, &mut events);
+            let scope = self.scope.range;
+            self.scope.range = EpochRange::new(from.max(scope.start()), scope.end()).unwrap_or(scope);
+        }
+        events
+    }
+
+    fn doubt_cleared(
+        &mut self,
+        id: u64,
+        mut lane: Lane<R>,
+        profile: &Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        match lane.unpark() {
+            Some(Doubt::Silent { witnessed }) => {
+                if let Some(range) = lane.unproved() {
+                    self.take_silence(&lane, range, witnessed, profile, events);
+                }
+            }
+            _ if lane.n_bad_answers >= MAX_BAD_ANSWERS => {
+                let why = "the source kept sending other data than was asked for";
+                events.push(Event::Found(Finding::error(
+                    FindingKind::Substituted,
+                    &self.scope.series,
+                    format!("rows from {} on", lane.lower),
+                    "rows from outside the window",
+                )));
+                fail(&lane, why, events);
+            }
+            _ => {
+                self.lanes.insert(id, lane);
+            }
+        }
+    }
+
+    /// The wall has passed the lower end of this lane.
+    fn behind_wall(
+        &mut self,
+        mut lane: Lane<R>,
+        from: Epoch,
+        profile: &Profile,
+        events: &mut Vec<Event<R>>,
+    ) {
+        let was_silent = matches!(lane.unpark(), Some(Doubt::Silent { .. }));
+        let Some(unproved) = lane.unproved() else { return };
+        if let Some(lost) = EpochRange::new(unproved.start(), from.min(unproved.end())) {
+            self.note_lost(lost, events);
+        }
+        let Some(rest) = EpochRange::new(from, unproved.end()) else { return };
+        if was_silent {
+            events.push(Event::Proved { range: rest, rows: Vec::new(), n_duplicates: 0 });
+            return;
+        }
+        // The wall moves on while we ask: leave it a head start when it is met again, and come
+        // back for the strip between; by then it is answered or behind the wall, either is known.
+        let unit = profile.unit_secs();
+        let head_start = (HEAD_START_SECS << lane.n_wall_doubts.min(6)).max(unit) / unit * unit;
+        let split = if lane.n_wall_doubts > 1 { from.plus(head_start) } else { from };
+        if let Some(strip) = EpochRange::new(from, split.min(rest.end())) {
+            self.put_back(Span::from(strip));
+        }
+        if split < rest.end() {
+            lane.raise_lower(split);
+            let id = self.fresh_id();
+            self.lanes.insert(id, lane);
+        }
+    }
+
+    fn drop_uncut_behind(&mut self, from: Epoch, events: &mut Vec<Event<R>>) {
+        for span in std::mem::take(&mut self.uncut) {
+            let range = span.range;
+            if let Some(lost) = EpochRange::new(range.start(), from.min(range.end())) {
+                self.note_lost(lost, events);
+            }
+            if let Some(kept) = EpochRange::new(from.max(range.start()), range.end()) {
+                let shares_start = span.shares_start && kept == range;
+                self.uncut.push(Span { range: kept, shares_start, ..span });
+            }
+        }
+    }
+
+    /// `not_offered` is only ever a prefix: what lies behind a row already received is lost.
+    fn note_lost(&self, lost: EpochRange, events: &mut Vec<Event<R>>) {
+        let prefix_end = match (self.scope.is_oldest, self.oldest_row) {
+            (false, _) => lost.start(),
+            (true, Some(row)) => row.min(lost.end()),
+            (true, None) => lost.end(),
+        };
+        if let Some(prefix) = EpochRange::new(lost.start(), prefix_end) {
+            events.push(Event::NotOffered(prefix));
+        }
+        if let Some(gone) = EpochRange::new(prefix_end.max(lost.start()), lost.end()) {
+            events.push(Event::Found(Finding::error(
+                FindingKind::LostBehindWall,
+                &self.scope.series,
+                format!("an answer for {gone}"),
+                "the source no longer offers it",
+            )));
+            events.push(Event::Failed(gone, "the source no longer offers it".to_owned()));
+        }
+    }
+
+    fn conflict(&self, position: Epoch, kept: Option<R>, refused: Option<R>) -> Event<R> {
+        let prices = |row: Option<R>| match row {
+            Some(row) => format!("{:?}", row.prices().as_ref()),
+            None => "no row".to_owned(),
+        };
+        Event::Found(Finding::error(
+            FindingKind::ConflictingTick,
+            format!("{} at {position}", self.scope.series),
+            prices(kept),
+            format!("{} in another answer", prices(refused)),
+        ))
+    }
+
+    /// An edge is kept until its second side has spoken; so there are never more than lanes.
+    fn note_edge(&mut self, position: Epoch, row: Option<R>) {
+        if self.edges.remove(&position).is_none() {
+            self.edges.insert(position, row.filter(|row| row.epoch() == position));
+        }
+    }
+
+    /// Cuts the next lane off the work, lowest first, and returns its number.
+    fn cut(&mut self, profile: &Profile) -> Option<u64> {
+        if self.uncut.is_empty() {
+            return None;
+        }
+        let exploring = profile.cadence.is_none() || std::mem::take(&mut self.ask_whole);
+        if exploring && profile.cadence.is_none() && !self.lanes.is_empty() {
+            return None; // one explorer at a time: its answer says how to cut the rest
+        }
+        let at = if profile.cadence.is_none() { self.uncut.len() - 1 } else { 0 };
+        let span = self.uncut.remove(at);
+        let floor = self.scope.range.start();
+        let (lane, rest) = Lane::cut(span, exploring, profile, floor);
+        if let Some(rest) = rest {
+            self.uncut.insert(at, rest);
+        }
+        let id = self.fresh_id();
+        self.lanes.insert(id, lane);
+        Some(id)
+    }
+}
+
+/// How much of the oldest history is left to the moving wall at first when it is met twice.
+const HEAD_START_SECS: i64 = 60;
+
+fn fail<R: Record>(lane: &Lane<R>, why: &str, events: &mut Vec<Event<R>>) {
+    if let Some(range) = lane.unproved() {
+        events.push(Event::Failed(range, why.to_owned()));
+    }
+}

@@ -1,0 +1,181 @@
+//! What is known of a series while it is being paged: how much fits into a page, how records come.
+//!
+//! Starts from defaults or from what earlier runs kept, and is corrected by every answer. It only
+//! decides how windows are cut, never what an answer proves.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Cadence, Kind, Record};
+
+/// Rows a page must hold before a pattern is read from it.
+const ENOUGH_ROWS: usize = 50;
+
+/// Share of equal intervals, in percent, from which a series counts as fixed cadence. The feed's
+/// own holes make a few intervals longer.
+const FIXED_SHARE_PERCENT: usize = 95;
+
+/// Pages in one lane of an irregular series: few enough to run several lanes side by side, many
+/// enough that a lane's one partly used page does not count.
+const LANE_PAGES: i64 = 20;
+
+/// What is known of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Ticks, or candles of a width.
+    pub kind: Kind,
+    /// Whether it is quoted day and night; `None` if the source did not say.
+    pub continuous: Option<bool>,
+    /// Most rows the source puts into one page.
+    pub page_cap: u32,
+    /// How records come; `None` before enough of them were seen.
+    pub cadence: Option<Cadence>,
+    /// Size of the last page that turned out to be cut short of its window, if the one before had
+    /// another size: two equal ones in a row lower the cap.
+    truncated_at: Option<u32>,
+}
+
+impl Profile {
+    /// Starts with what is known before the first answer.
+    pub fn new(
+        kind: Kind,
+        continuous: Option<bool>,
+        page_cap: u32,
+        cadence: Option<Cadence>,
+    ) -> Self {
+        Self { kind, continuous, page_cap: page_cap.max(2), cadence, truncated_at: None }
+    }
+
+    /// Seconds of the smallest step between two records: 1 for ticks, the width for candles.
+    pub fn unit_secs(&self) -> i64 {
+        unit_secs(self.kind)
+    }
+
+    /// Seconds from one record to the next, if it is always the same.
+    pub fn interval_secs(&self) -> Option<i64> {
+        match self.cadence {
+            Some(Cadence::Fixed { interval_secs, .. }) => Some(interval_secs),
+            _ => None,
+        }
+    }
+
+    /// Length of a lane of an irregular series, in whole units.
+    pub fn lane_secs(&self, mean_interval_millis: i64) -> i64 {
+        self.pages_secs(mean_interval_millis, LANE_PAGES)
+    }
+
+    /// Length of about `n_pages` pages at this mean interval, in whole units.
+    pub fn pages_secs(&self, mean_interval_millis: i64, n_pages: i64) -> i64 {
+        let unit = self.unit_secs();
+        let secs = n_pages * i64::from(self.page_cap) * mean_interval_millis.max(1) / 1000;
+        (secs / unit).max(1) * unit
+    }
+
+    /// Estimate of the requests that `secs` seconds need.
+    pub fn pages_in(&self, secs: i64) -> u64 {
+        let interval_millis = match self.cadence {
+            Some(Cadence::Fixed { interval_secs, .. }) => interval_secs * 1000,
+            Some(Cadence::Irregular { mean_interval_millis }) => mean_interval_millis,
+            None => self.unit_secs() * 1000,
+        };
+        let rows = (secs.max(0) * 1000).unsigned_abs() / interval_millis.max(1).unsigned_abs();
+        rows.div_ceil(u64::from(self.page_cap - 1)).max(u64::from(secs > 0))
+    }
+
+    /// Estimate of the records in `secs` seconds.
+    pub fn rows_in(&self, secs: i64) -> u64 {
+        let millis = match self.cadence {
+            Some(Cadence::Fixed { interval_secs, .. }) => interval_secs * 1000,
+            Some(Cadence::Irregular { mean_interval_millis }) => mean_interval_millis,
+            None => self.unit_secs() * 1000,
+        };
+        (secs.max(0) * 1000).unsigned_abs() / millis.max(1).unsigned_abs()
+    }
+
+    /// Learns from the rows of an answer in good form that lay inside its window.
+    pub fn learn<R: Record>(&mut self, rows: &[R], n_received: u32) {
+        self.page_cap = self.page_cap.max(n_received);
+        if self.cadence.is_none() {
+            self.cadence = cadence_of(self.kind, self.continuous, rows);
+        }
+    }
+
+    /// Learns that a page of `n_received` rows left out older rows of its window.
+    ///
+    /// One such page may be a fault of the source; two of one size in a row are its cap.
+    pub fn learn_truncated(&mut self, n_received: u32) {
+        if self.truncated_at == Some(n_received) && n_received >= 2 {
+            self.page_cap = n_received;
+        }
+        self.truncated_at = Some(n_received);
+    }
+
+    /// Learns that a page was not cut short, so that an earlier short one was no cap.
+    pub fn learn_whole(&mut self, n_received: u32) {
+        if self.truncated_at.is_some_and(|size| n_received > size) {
+            self.truncated_at = None;
+        }
+    }
+}
+
+/// Seconds of the smallest step between two records of a kind.
+pub fn unit_secs(kind: Kind) -> i64 {
+    kind.granularity().map_or(1, |granularity| granularity.secs())
+}
+
+fn cadence_of<R: Record>(kind: Kind, continuous: Option<bool>, rows: &[R]) -> Option<Cadence> {
+    let (first, last) = (rows.first()?, rows.last()?);
+    if rows.len() < ENOUGH_ROWS {
+        return None;
+    }
+    let n_intervals = rows.len() - 1;
+    let mut counts = BTreeMap::<i64, usize>::new();
+    for pair in rows.windows(2) {
+        *counts.entry(pair[1].epoch().since(pair[0].epoch())).or_default() += 1;
+    }
+    let (&interval_secs, &n) = counts.iter().max_by_key(|(_, n)| **n)?;
+    let regular = n * 100 >= n_intervals * FIXED_SHARE_PERCENT;
+    if regular && continuous != Some(false) && interval_secs >= unit_secs(kind) {
+        let phase_secs = first.epoch().secs().rem_euclid(interval_secs);
+        return Some(Cadence::Fixed { interval_secs, phase_secs });
+    }
+    let span_millis = last.epoch().since(first.epoch()).saturating_mul(1000);
+    let mean_interval_millis = (span_millis / n_intervals.cast_signed() as i64).max(1);
+    Some(Cadence::Irregular { mean_interval_millis })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Epoch, Tick};
+
+    fn learned(epochs: impl IntoIterator<Item = i64>, continuous: Option<bool>) -> Option<Cadence> {
+        let tick = |secs| Tick { epoch: Epoch::new(secs), quote: 1.0 };
+        let rows: Vec<_> = epochs.into_iter().map(tick).collect();
+        cadence_of(Kind::Ticks, continuous, &rows)
+    }
+
+    #[test]
+    fn reads_the_cadence_from_a_page() {
+        let every_two = (0..100).map(|i| i * 2 + 1);
+        let fixed = Some(Cadence::Fixed { interval_secs: 2, phase_secs: 1 });
+        assert_eq!(learned(every_two.clone(), Some(true)), fixed);
+        assert_eq!(learned(every_two.clone().filter(|e| e % 50 != 1), Some(true)), fixed);
+        let irregular = Some(Cadence::Irregular { mean_interval_millis: 2000 });
+        assert_eq!(learned(every_two.clone(), Some(false)), irregular);
+        assert_eq!(learned(every_two.take(20), Some(true)), None);
+        let uneven = (0..100).map(|i| i * 3 + i % 2);
+        assert!(matches!(learned(uneven, None), Some(Cadence::Irregular { .. })));
+    }
+
+    #[test]
+    fn one_short_page_does_not_lower_the_cap_but_two_do() {
+        let mut profile = Profile::new(Kind::Ticks, None, 5000, None);
+        profile.learn_truncated(1000);
+        assert_eq!(profile.page_cap, 5000);
+        profile.learn_whole(3000);
+        profile.learn_truncated(1000);
+        assert_eq!(profile.page_cap, 5000);
+        profile.learn_truncated(1000);
+        assert_eq!(profile.page_cap, 1000);
+    }
+}

@@ -1,0 +1,265 @@
+//! Finds the wall: the oldest second that the source still answers for.
+//!
+//! Beyond its wall the source does not fail, it sends its newest data instead, so a probe of one
+//! smallest step is either answered (perhaps by silence) or refused (by a substitution). The
+//! boundary is found by bisection and then both sides are asked again: a chance fault on the way
+//! is noticed, not believed.
+
+use crate::domain::{Epoch, EpochRange, Wall};
+
+/// How old the history was at every place that reported it; only the first guess depends on it.
+const USUAL_HISTORY_SECS: i64 = 365 * 86_400;
+
+/// How far around a guess the first two probes lie.
+const GUESS_MARGIN_SECS: i64 = 7_200;
+
+/// How far around the place expected from an earlier run the first two probes lie.
+const KNOWN_MARGIN_SECS: i64 = 120;
+
+/// How often contradicting answers start the search anew.
+const MAX_ROUNDS: u32 = 4;
+
+/// What a probe showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// The source answered for the asked second, with a record or with silence.
+    Offered,
+    /// The source sent something else.
+    Refused,
+}
+
+/// Where a search stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Ask for this range, one smallest step long.
+    Ask(EpochRange),
+    /// Everything wanted is offered; no wall in sight.
+    NoWall,
+    /// The wall is here.
+    Found(Wall),
+    /// The answers contradict each other; nothing may be concluded.
+    Contradictory,
+}
+
+/// Searches the wall between a wanted start and now.
+#[derive(Debug, Clone)]
+pub struct WallSearch {
+    unit_secs: i64,
+    start: Epoch,
+    now: Epoch,
+    expected: Epoch,
+    margin_secs: i64,
+    /// Newest second known to be refused.
+    refused: Option<Epoch>,
+    /// Oldest second known to be offered; `now` is offered by definition.
+    offered: Epoch,
+    phase: Phase,
+    rounds: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Start,
+    BelowGuess,
+    AboveGuess,
+    Bisect,
+    CheckRefused,
+    CheckOffered,
+}
+
+impl WallSearch {
+    /// Prepares a search for a series whose smallest step is `unit_secs`, wanted from `start` on.
+    ///
+    /// `known` is the wall an earlier search found; it moves forward with time.
+    pub fn new(unit_secs: i64, start: Epoch, now: Epoch, known: Option<Wall>) -> Self {
+        let (expected, margin_secs) = match known {
+            Some(wall) => (wall.offered_from.plus(now.since(wall.seen_at)), KNOWN_MARGIN_SECS),
+            None => (now.plus(-USUAL_HISTORY_SECS), GUESS_MARGIN_SECS),
+        };
+        let start = start.ceil_to(unit_secs, 0);
+        let now = now.floor_to(unit_secs, 0);
+        Self {
+            unit_secs,
+            start,
+            now,
+            expected,
+            margin_secs: margin_secs.max(2 * unit_secs),
+            refused: None,
+            offered: now,
+            phase: Phase::Start,
+            rounds: 0,
+        }
+    }
+
+    /// Tells what to do next; unchanged until [`answer`](Self::answer) is called.
+    pub fn step(&self) -> Step {
+        if self.rounds >= MAX_ROUNDS {
+            return Step::Contradictory;
+        }
+        match (self.phase, self.refused) {
+            (Phase::Start, _) if self.start >= self.now => Step::NoWall,
+            (Phase::Start, _) => self.ask(self.start),
+            (Phase::BelowGuess, _) => self.ask(self.guess(-self.margin_secs)),
+            (Phase::AboveGuess, _) => self.ask(self.guess(self.margin_secs)),
+            (Phase::Bisect, Some(refused)) => self.ask(self.middle(refused)),
+            (Phase::CheckRefused, Some(refused)) => self.ask(refused),
+            (Phase::CheckOffered, Some(refused)) if self.offered >= self.now => self.found(refused),
+            (Phase::CheckOffered, Some(_)) => self.ask(self.offered),
+            (Phase::Bisect | Phase::CheckRefused | Phase::CheckOffered, None) => Step::NoWall,
+        }
+    }
+
+    /// Takes the answer to the range that [`step`](Self::step) named; returns what to do next.
+    pub fn answer(&mut self, probe: Probe) -> Step {
+        let Step::Ask(asked) = self.step() else { return self.step() };
+        let at = asked.start();
+        let consistent = match self.phase {
+            Phase::CheckRefused => probe == Probe::Refused,
+            Phase::CheckOffered => probe == Probe::Offered,
+            _ => true,
+        };
+        if !consistent {
+            self.start_again();
+            return self.step();
+        }
+        if self.phase == Phase::CheckOffered {
+            return self.refused.map_or(Step::NoWall, |refused| self.found(refused));
+        }
+        match probe {
+            Probe::Offered => self.offered = self.offered.min(at),
+            Probe::Refused => self.refused = Some(self.refused.map_or(at, |old| old.max(at))),
+        }
+        self.phase = self.following();
+        self.step()
+    }
+
+    fn following(&self) -> Phase {
+        let Some(refused) = self.refused else { return Phase::Bisect };
+        let inside = |at: Epoch| refused < at && at < self.offered;
+        match self.phase {
+            Phase::Start if inside(self.guess(-self.margin_secs)) => Phase::BelowGuess,
+            Phase::Start | Phase::BelowGuess if inside(self.guess(self.margin_secs)) => {
+                Phase::AboveGuess
+            }
+            Phase::CheckRefused => Phase::CheckOffered,
+            _ if self.offered.since(refused) > self.unit_secs => Phase::Bisect,
+            _ => Phase::CheckRefused,
+        }
+    }
+
+    /// A chance fault was believed on the way: forget everything, and do not trust the guess again.
+    fn start_again(&mut self) {
+        self.rounds += 1;
+        self.refused = None;
+        self.offered = self.now;
+        self.phase = Phase::Start;
+        self.expected = Epoch::new(i64::MIN / 2);
+    }
+
+    fn guess(&self, offset_secs: i64) -> Epoch {
+        self.expected.plus(offset_secs).floor_to(self.unit_secs, 0)
+    }
+
+    fn middle(&self, refused: Epoch) -> Epoch {
+        let half = self.offered.since(refused) / self.unit_secs / 2;
+        refused.plus(half.max(1) * self.unit_secs)
+    }
+
+    fn ask(&self, at: Epoch) -> Step {
+        EpochRange::new(at, at.plus(self.unit_secs)).map_or(Step::NoWall, Step::Ask)
+    }
+
+    fn found(&self, refused: Epoch) -> Step {
+        Step::Found(Wall { offered_from: self.offered, refused_at: refused, seen_at: self.now })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: i64 = 1_790_000_000;
+
+    /// Runs a search against a source with its wall at `wall`, whose answers go through `fault`.
+    fn search(
+        mut search: WallSearch,
+        wall: i64,
+        mut fault: impl FnMut(usize, Probe) -> Probe,
+    ) -> (Step, usize) {
+        let mut n_asked = 0;
+        loop {
+            let Step::Ask(range) = search.step() else { return (search.step(), n_asked) };
+            let offered = range.start().secs() >= wall;
+            let truth = if offered { Probe::Offered } else { Probe::Refused };
+            search.answer(fault(n_asked, truth));
+            n_asked += 1;
+        }
+    }
+
+    fn new(unit: i64, start: i64, known: Option<Wall>) -> WallSearch {
+        WallSearch::new(unit, Epoch::new(start), Epoch::new(NOW), known)
+    }
+
+    #[test]
+    fn one_probe_is_enough_when_everything_is_offered() {
+        let (step, n_asked) = search(new(1, NOW - 1000, None), NOW - 2000, |_, p| p);
+        assert_eq!((step, n_asked), (Step::NoWall, 1));
+    }
+
+    #[test]
+    fn finds_the_usual_wall_to_the_second_with_few_probes() {
+        let wall = NOW - 365 * 86_400;
+        let (step, n_asked) = search(new(1, NOW - 400 * 86_400, None), wall, |_, p| p);
+        let Step::Found(found) = step else { panic!("{step:?}") };
+        assert_eq!((found.offered_from.secs(), found.refused_at.secs()), (wall, wall - 1));
+        assert!(n_asked <= 20, "{n_asked}");
+    }
+
+    #[test]
+    fn a_known_wall_is_found_again_with_fewer() {
+        let seen_at = Epoch::new(NOW - 86_400);
+        let offered_from = Epoch::new(NOW - 366 * 86_400);
+        let known = Wall { offered_from, refused_at: offered_from.plus(-1), seen_at };
+        let (step, n_asked) =
+            search(new(1, NOW - 400 * 86_400, Some(known)), NOW - 365 * 86_400, |_, p| p);
+        assert!(matches!(step, Step::Found(_)));
+        assert!(n_asked <= 13, "{n_asked}");
+    }
+
+    proptest! {
+        #[test]
+        fn finds_any_wall_exactly(unit in prop_oneof![Just(1i64), Just(60), Just(86_400)], wall in 0i64..400, jitter in 0i64..86_400) {
+            let start = (NOW - 450 * 86_400) / unit * unit;
+            let wall = NOW - wall * 86_400 - jitter;
+            let (step, _) = search(new(unit, start, None), wall, |_, p| p);
+            match step {
+                Step::Found(found) => {
+                    prop_assert!(found.offered_from.secs() >= wall);
+                    prop_assert!(found.refused_at.secs() < wall);
+                    prop_assert_eq!(found.offered_from.since(found.refused_at), unit);
+                }
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+
+        /// The wall must never be believed newer than it is because one answer was a fault.
+        #[test]
+        fn one_false_answer_never_moves_the_wall(nth in 0usize..30) {
+            let wall = NOW - 365 * 86_400;
+            let lie = |n, truth| match (n == nth, truth) {
+                (false, truth) => truth,
+                (true, Probe::Offered) => Probe::Refused,
+                (true, Probe::Refused) => Probe::Offered,
+            };
+            let (step, _) = search(new(1, NOW - 400 * 86_400, None), wall, lie);
+            match step {
+                Step::Found(found) => prop_assert_eq!(found.offered_from.secs(), wall),
+                // The very first answer said that the oldest wanted second is offered.
+                Step::NoWall => prop_assert_eq!(nth, 0),
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+    }
+}

@@ -102,6 +102,8 @@ pub struct Instrument {
     pub pip_size: Option<u8>,
     /// Whether its market is open now.
     pub is_open: bool,
+    /// Usual milliseconds between two ticks, for estimates before any were seen; never for proof.
+    pub usual_interval_millis: Option<i64>,
 }
 
 impl Instrument {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::coverage::{Coverage, RangeSet};
 use super::finding::Finding;
-use super::partition::{Gap, PartitionKey, PartitionState};
+use super::partition::{Gap, Month, PartitionKey, PartitionState};
 use super::record::Record;
 use super::series::Series;
 use super::time::{Epoch, EpochRange};
@@ -139,7 +139,22 @@ pub struct Published {
 
 /// Keeps the partitions of one kind of record. Every method blocks; call it on a blocking thread.
 pub trait PartitionStore<R: Record>: Send + Sync + 'static {
-    /// Tells what is published and staged of a partition, and readies its staging for this run.
+    /// The months of a series that have a published file, ascending. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is there and cannot be read.
+    fn published_months(&self, series: &Series) -> Result<Vec<Month>, StoreError>;
+
+    /// Tells what is published and staged of a partition. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read, or what is there cannot be trusted.
+    fn peek(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError>;
+
+    /// Like [`peek`](Self::peek), and readies the partition for this run: completes what a stopped
+    /// run left half done and sets aside what cannot be trusted. Needs the lock of the series.
     ///
     /// # Errors
     ///

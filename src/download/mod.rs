@@ -2,8 +2,12 @@
 //!
 //! Knows neither Deriv nor Parquet: it works over the seams of `domain`.
 
+pub mod buffer;
+mod engine;
+mod job;
 pub mod pager;
 pub mod plan;
+mod prepare;
 pub mod profile;
 pub mod reporter;
 pub mod summary;
@@ -14,9 +18,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Series, SourceError, StoreError};
+use tokio::time::Instant;
+
+use crate::domain::{PartitionKey, RangeSet, Series, SourceError, StoreError};
+
+use engine::{Ended, Engine};
+use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
+pub use prepare::{Source, Store};
 pub use reporter::{PageReport, Reporter, Silent};
 pub use summary::{Ending, PartitionOutcome, PartitionSummary, Summary};
 
@@ -84,7 +94,7 @@ fn reasons(failed: &[(Series, String)]) -> String {
     failed.iter().map(|(series, why)| format!("{series}: {why}")).collect::<Vec<_>>().join("; ")
 }
 
-impl<S, P> PartitionedDownloader<S, P> {
+impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     /// Puts the parts together; nothing is asked before [`run`](Self::run) or [`plan`](Self::plan).
     pub fn new(
         source: Arc<S>,
@@ -94,5 +104,86 @@ impl<S, P> PartitionedDownloader<S, P> {
         stop: CancellationToken,
     ) -> Self {
         Self { source, store, reporter, options, stop }
+    }
+
+    /// Tells what a run would do. Asks for the time, the symbols, and at most one page per series;
+    /// writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn plan(&self, request: &DownloadRequest) -> Result<Plan, DownloadError> {
+        let purpose = Purpose::DryRun;
+        let prepared = prepare(&*self.source, &self.store, request, &self.options, purpose).await?;
+        Ok(prepared.plan)
+    }
+
+    /// Brings every series and month of the request up to date.
+    ///
+    /// # Errors
+    ///
+    /// If the run could not start. What goes wrong later is in the [`Summary`].
+    pub async fn run(&self, request: &DownloadRequest) -> Result<Summary, DownloadError> {
+        let started = Instant::now();
+        let prepared =
+            prepare(&*self.source, &self.store, request, &self.options, Purpose::Run).await?;
+        self.reporter.planned(&prepared.plan);
+        let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
+        let coverage: Vec<_> = prepared.stored.iter().map(|s| s.coverage()).collect();
+        let engine = Engine::new(
+            &self.source,
+            &self.store,
+            &*self.reporter,
+            &self.options,
+            &self.stop,
+            prepared,
+        );
+        let Ended { ending, mut outcomes, profiles, walls } = engine.run().await;
+        self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
+        let partitions = plan.partitions.iter().zip(coverage).enumerate();
+        let partitions = partitions
+            .map(|(id, (planned, before))| summarize(planned, &before, outcomes.remove(&id)))
+            .collect();
+        let failed_series = plan.failed_series;
+        Ok(Summary { ending, partitions, failed_series, elapsed: started.elapsed() })
+    }
+
+    /// Facts only make the next run cheaper, so losing them is no failure of this one.
+    async fn keep_facts(&self, facts: crate::domain::SourceFacts) {
+        if let Err(error) = blocking(&self.store, move |store| store.save_facts(&facts)).await {
+            tracing::warn!(why = chain(&error), "what was learned of the source is not kept");
+        }
+    }
+}
+
+fn summarize(
+    planned: &PlannedPartition,
+    before: &crate::domain::Coverage,
+    ended: Option<(PartitionOutcome, u64)>,
+) -> PartitionSummary {
+    let unworked = || match planned.is_beyond_wall() {
+        true => PartitionOutcome::NotOffered,
+        false if planned.missing.is_empty() => {
+            PartitionOutcome::UpToDate { record_count: planned.record_count }
+        }
+        false => PartitionOutcome::NotReached,
+    };
+    let (outcome, n_pages) = ended.unwrap_or_else(|| (unworked(), 0));
+    let mut missing = match &outcome {
+        PartitionOutcome::Published(published) => published.coverage.missing(planned.wanted),
+        PartitionOutcome::NotOffered => RangeSet::new(),
+        _ => before.missing(planned.wanted),
+    };
+    if let Some(behind) = planned.not_offered {
+        missing.remove(behind);
+    }
+    let key: PartitionKey = planned.key.clone();
+    PartitionSummary {
+        key,
+        wanted: planned.wanted,
+        not_offered: planned.not_offered,
+        outcome,
+        missing,
+        n_pages,
     }
 }

@@ -32,6 +32,10 @@ pub struct Profile {
     /// Size of the last page that turned out to be cut short of its window, if the one before had
     /// another size: two equal ones in a row lower the cap.
     truncated_at: Option<u32>,
+    /// Milliseconds between two records to assume in estimates while no cadence is known.
+    assumed_interval_millis: i64,
+    /// Whether any answer taught it something.
+    fed: bool,
 }
 
 impl Profile {
@@ -42,7 +46,15 @@ impl Profile {
         page_cap: u32,
         cadence: Option<Cadence>,
     ) -> Self {
-        Self { kind, continuous, page_cap: page_cap.max(2), cadence, truncated_at: None }
+        Self {
+            kind,
+            continuous,
+            page_cap: page_cap.max(2),
+            cadence,
+            truncated_at: None,
+            assumed_interval_millis: unit_secs(kind) * 1000,
+            fed: false,
+        }
     }
 
     /// Seconds of the smallest step between two records: 1 for ticks, the width for candles.
@@ -70,29 +82,40 @@ impl Profile {
         (secs / unit).max(1) * unit
     }
 
+    /// Sets the time between two ticks to assume in estimates; candles know theirs.
+    pub fn assume_interval(&mut self, millis: Option<i64>) {
+        if let (Kind::Ticks, Some(millis)) = (self.kind, millis) {
+            self.assumed_interval_millis = millis.max(1);
+        }
+    }
+
+    /// Tells whether any answer taught it something worth keeping.
+    pub fn was_fed(&self) -> bool {
+        self.fed
+    }
+
+    fn interval_millis(&self) -> i64 {
+        match self.cadence {
+            Some(Cadence::Fixed { interval_secs, .. }) => interval_secs * 1000,
+            Some(Cadence::Irregular { mean_interval_millis }) => mean_interval_millis.max(1),
+            None => self.assumed_interval_millis,
+        }
+    }
+
     /// Estimate of the requests that `secs` seconds need.
     pub fn pages_in(&self, secs: i64) -> u64 {
-        let interval_millis = match self.cadence {
-            Some(Cadence::Fixed { interval_secs, .. }) => interval_secs * 1000,
-            Some(Cadence::Irregular { mean_interval_millis }) => mean_interval_millis,
-            None => self.unit_secs() * 1000,
-        };
-        let rows = (secs.max(0) * 1000).unsigned_abs() / interval_millis.max(1).unsigned_abs();
-        rows.div_ceil(u64::from(self.page_cap - 1)).max(u64::from(secs > 0))
+        let pages = self.rows_in(secs).div_ceil(u64::from(self.page_cap - 1));
+        pages.max(u64::from(secs > 0))
     }
 
     /// Estimate of the records in `secs` seconds.
     pub fn rows_in(&self, secs: i64) -> u64 {
-        let millis = match self.cadence {
-            Some(Cadence::Fixed { interval_secs, .. }) => interval_secs * 1000,
-            Some(Cadence::Irregular { mean_interval_millis }) => mean_interval_millis,
-            None => self.unit_secs() * 1000,
-        };
-        (secs.max(0) * 1000).unsigned_abs() / millis.max(1).unsigned_abs()
+        (secs.max(0) * 1000).unsigned_abs() / self.interval_millis().unsigned_abs()
     }
 
     /// Learns from the rows of an answer in good form that lay inside its window.
     pub fn learn<R: Record>(&mut self, rows: &[R], n_received: u32) {
+        self.fed = true;
         self.page_cap = self.page_cap.max(n_received);
         if self.cadence.is_none() {
             self.cadence = cadence_of(self.kind, self.continuous, rows);

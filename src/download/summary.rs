@@ -24,6 +24,8 @@ pub struct PartitionSummary {
     pub key: PartitionKey,
     /// The seconds that were wanted of it.
     pub wanted: EpochRange,
+    /// The wanted seconds that the source no longer offered before anything was asked.
+    pub not_offered: Option<EpochRange>,
     /// What became of them.
     pub outcome: PartitionOutcome,
     /// Wanted seconds that are not settled now: never answered, or failed.
@@ -46,6 +48,8 @@ pub enum PartitionOutcome {
     NotOffered,
     /// Answers are staged; the month was not finished.
     Staged,
+    /// The run ended before this partition's turn.
+    NotReached,
     /// The partition could not be worked on; the text is the whole chain of causes.
     Failed(String),
 }
@@ -80,7 +84,12 @@ impl Summary {
 impl PartitionSummary {
     /// Tells whether nothing wanted is missing and no finding is an error.
     pub fn is_complete(&self) -> bool {
-        let done = !matches!(self.outcome, PartitionOutcome::Staged | PartitionOutcome::Failed(_));
+        let done = matches!(
+            self.outcome,
+            PartitionOutcome::Published(_)
+                | PartitionOutcome::UpToDate { .. }
+                | PartitionOutcome::NotOffered
+        );
         let sound = |finding: &Finding| finding.severity < Severity::Error;
         done && self.missing.is_empty() && self.findings().all(sound)
     }

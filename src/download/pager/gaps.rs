@@ -130,6 +130,11 @@ impl Gaps {
         }
     }
 
+    /// Tells whether no question is left to ask.
+    pub(super) fn all_asked(&self) -> bool {
+        self.queue.as_ref().is_some_and(VecDeque::is_empty)
+    }
+
     fn plan(&mut self, profile: &Profile, n_answers: u64) -> VecDeque<Check> {
         let mut checks: VecDeque<Check> = VecDeque::new();
         checks.extend(self.silent_answers.iter().map(Check::SilentAnswer));
@@ -159,28 +164,35 @@ impl Gaps {
     }
 
     /// Takes the answer to the check that asked for `asked`; it lies inside that window.
-    pub(super) fn take_check<R: Record>(&mut self, asked: EpochRange, page: &Page<R>) {
-        let Some(index) = self.asked.iter().position(|(range, _)| *range == asked) else { return };
+    ///
+    /// Returns whether it holds rows where silence was believed.
+    pub(super) fn take_check<R: Record>(&mut self, asked: EpochRange, page: &Page<R>) -> bool {
+        let Some(index) = self.asked.iter().position(|(range, _)| *range == asked) else {
+            return false;
+        };
         let (_, check) = self.asked.swap_remove(index);
         let epochs: Vec<Epoch> = page.records.iter().map(Record::epoch).collect();
+        let any_in = |silence: EpochRange| epochs.iter().any(|epoch| silence.contains(*epoch));
         match check {
             Check::Gaps(gaps) => {
-                for gap in gaps {
+                for gap in &gaps {
                     let still_silent =
                         epochs.windows(2).any(|pair| pair == [gap.before, gap.after]);
                     self.confirm(gap.silence().filter(|_| still_silent));
                 }
+                gaps.iter().filter_map(|gap| gap.silence()).any(any_in)
             }
             Check::SilentAnswer(range) => {
                 let heard = epochs.first().and_then(|first| EpochRange::new(*first, range.end()));
                 if let Some(heard) = heard {
                     self.doubted.remove(heard);
                 }
+                heard.is_some()
             }
             Check::Recheck(range) => {
-                let silent = !epochs.iter().any(|epoch| range.contains(*epoch));
-                let witnessed = !epochs.is_empty();
-                self.confirm(Some(range).filter(|_| silent && witnessed));
+                let heard = any_in(range);
+                self.confirm(Some(range).filter(|_| !heard && !epochs.is_empty()));
+                heard
             }
         }
     }

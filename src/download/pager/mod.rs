@@ -154,9 +154,10 @@ impl<R: Record> Pager<R> {
 
     /// Tells whether everything is proved, failed or not offered, and every check is made.
     ///
-    /// Call it only when [`next_ask`](Self::next_ask) has nothing more to say.
+    /// The checks are known only once [`next_ask`](Self::next_ask) had nothing more to say.
     pub fn is_done(&self) -> bool {
-        self.uncut.is_empty() && self.lanes.is_empty() && self.in_flight.is_empty()
+        let paged = self.uncut.is_empty() && self.lanes.is_empty();
+        paged && self.in_flight.is_empty() && self.gaps.all_asked()
     }
 
     /// The seconds not proved yet: what a progress display still expects.
@@ -338,7 +339,9 @@ impl<R: Record> Pager<R> {
         if !page.fits(asked) || !page.is_ascending() {
             return;
         }
-        self.gaps.take_check(asked, &page);
+        if !self.gaps.take_check(asked, &page) {
+            return;
+        }
         let Some(first) = page.records.first() else { return };
         // Rows that the first answer left out are kept like any others.
         if let Some(range) = EpochRange::new(first.epoch(), asked.end()) {
@@ -366,8 +369,21 @@ impl<R: Record> Pager<R> {
         if let Some(from) = offered_from {
             self.drop_uncut_behind(from, &mut events);
             let scope = self.scope.range;
-            self.scope.range = EpochRange::new(from.max(scope.start()), scope.end()).unwrap_or(scope);
+            self.scope.range =
+                EpochRange::new(from.max(scope.start()), scope.end()).unwrap_or(scope);
         }
+        events
+    }
+
+    /// Gives up the lanes that wait for a look at the wall, because it could not be had.
+    pub fn wall_unknown(&mut self, why: &str) -> Vec<Event<R>> {
+        let mut events = Vec::new();
+        self.lanes.retain(|_, lane| {
+            if lane.doubt().is_some() {
+                fail(lane, why, &mut events);
+            }
+            lane.doubt().is_none()
+        });
         events
     }
 

@@ -262,7 +262,11 @@ fn a_gap_free_month_needs_hardly_more_than_the_fewest_requests() {
         let scope = scope(&[range(0, n_rows * 2)], false);
         let outcome = honest(&mut source, scope, &mut profile(true, assumed));
         assert_eq!(outcome.rows.len(), source.rows.len());
-        assert!(outcome.n_asks <= 100 + extra, "cap {cap}, assumed {assumed}: {} asks", outcome.n_asks);
+        assert!(
+            outcome.n_asks <= 100 + extra,
+            "cap {cap}, assumed {assumed}: {} asks",
+            outcome.n_asks
+        );
     }
 }
 

@@ -1,0 +1,519 @@
+//! The loop that keeps the pipe full: several windows in flight, pages taken in, months published.
+//!
+//! One task owns all state. Answers and disk work come back as events; nothing is shared, nothing
+//! is locked. A month that has no window to ask while its last answers are on their way leaves its
+//! place in the pipe to the next one, and is encoded while the next one is being asked.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{
+    Candle, Epoch, ErrorKind, Kind, MarketDataSource, Page, PageRequest, PartitionKey,
+    PartitionStore, Published, Record, Segment, Series, SourceError, StoreError, Tick, Wall,
+};
+
+use super::DownloadOptions;
+use super::job::{Effects, PartitionJob};
+use super::pager::{Ask, AskId, Scope};
+use super::prepare::{Prepared, ServerClock, Source, Store, blocking, chain, run_wall_search};
+use super::profile::{Profile, unit_secs};
+use super::reporter::{PageReport, Reporter};
+use super::summary::{Ending, PartitionOutcome};
+use super::wall::WallSearch;
+
+/// Months worked on at once: the one being asked, and those whose last answers, checks or files
+/// are still on their way. Each holds about a chunk of rows, so this bounds the memory.
+const MAX_ACTIVE: usize = 4;
+
+/// Writes to disk under way before asking pauses: a slow disk slows the asking, not fills memory.
+const MAX_DISK: usize = 4;
+
+/// A page of a kind known only at run time.
+enum AnyPage {
+    Ticks(Page<Tick>),
+    Candles(Page<Candle>),
+}
+
+/// A segment of a kind known only at run time.
+enum AnySegment {
+    Ticks(Segment<Tick>),
+    Candles(Segment<Candle>),
+}
+
+enum AnyJob {
+    Ticks(PartitionJob<Tick>),
+    Candles(PartitionJob<Candle>),
+}
+
+macro_rules! each {
+    ($any:expr, $job:ident => $body:expr) => {
+        match $any {
+            AnyJob::Ticks($job) => $body,
+            AnyJob::Candles($job) => $body,
+        }
+    };
+}
+
+/// What comes back from the source.
+enum Arrival {
+    Page { job: usize, ask: AskId, answer: Result<AnyPage, SourceError> },
+    Wall { job: usize, found: Result<Option<Wall>, SourceError> },
+}
+
+/// What comes back from the disk.
+enum Written {
+    Staged { job: usize, result: Result<(), StoreError> },
+    Published { job: usize, result: Box<Result<Published, StoreError>> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Paging,
+    Publishing,
+}
+
+struct Active {
+    job: AnyJob,
+    series: Series,
+    phase: Phase,
+    n_staging: usize,
+    looks_for_wall: bool,
+}
+
+/// How the loop ended for each planned partition, and as a whole.
+pub(super) struct Ended {
+    pub(super) ending: Ending,
+    /// By position in the plan; partitions not in here were not worked on.
+    pub(super) outcomes: BTreeMap<usize, (PartitionOutcome, u64)>,
+    pub(super) profiles: BTreeMap<Series, Profile>,
+    pub(super) walls: BTreeMap<Series, Wall>,
+}
+
+/// Does the work of a plan.
+pub(super) struct Engine<'a, S, P> {
+    source: &'a Arc<S>,
+    store: &'a Arc<P>,
+    reporter: &'a dyn Reporter,
+    options: &'a DownloadOptions,
+    stop: &'a CancellationToken,
+    clock: ServerClock,
+    profiles: BTreeMap<Series, Profile>,
+    walls: BTreeMap<Series, Wall>,
+    queue: VecDeque<(usize, AnyJob, Series)>,
+    active: BTreeMap<usize, Active>,
+    /// Order in which jobs began; the oldest is served first.
+    order: Vec<usize>,
+    asks: FuturesUnordered<BoxFuture<'static, Arrival>>,
+    disk: FuturesUnordered<BoxFuture<'static, Written>>,
+    outcomes: BTreeMap<usize, (PartitionOutcome, u64)>,
+    ending: Ending,
+}
+
+impl<'a, S: Source, P: Store> Engine<'a, S, P> {
+    pub(super) fn new(
+        source: &'a Arc<S>,
+        store: &'a Arc<P>,
+        reporter: &'a dyn Reporter,
+        options: &'a DownloadOptions,
+        stop: &'a CancellationToken,
+        prepared: Prepared,
+    ) -> Self {
+        let queue = queue(&prepared, options);
+        Self {
+            source,
+            store,
+            reporter,
+            options,
+            stop,
+            clock: prepared.clock,
+            profiles: prepared.profiles,
+            walls: prepared.walls,
+            queue,
+            active: BTreeMap::new(),
+            order: Vec::new(),
+            asks: FuturesUnordered::new(),
+            disk: FuturesUnordered::new(),
+            outcomes: BTreeMap::new(),
+            ending: Ending::Finished,
+        }
+    }
+
+    /// Works until everything is done, the caller stops it, or source or store give out.
+    pub(super) async fn run(mut self) -> Ended {
+        let stop = self.stop;
+        while self.ending == Ending::Finished {
+            self.fill();
+            if self.asks.is_empty() && self.disk.is_empty() {
+                break;
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => self.ending = Ending::Cancelled,
+                Some(written) = self.disk.next() => self.take_written(written),
+                Some(arrival) = self.asks.next() => self.take_arrival(arrival),
+            }
+        }
+        self.wind_down().await;
+        let Self { ending, outcomes, profiles, walls, .. } = self;
+        Ended { ending, outcomes, profiles, walls }
+    }
+
+    /// Puts asks into the pipe until it is full or nothing can be asked now.
+    fn fill(&mut self) {
+        while self.asks.len() < self.options.concurrency.max(1) && self.disk.len() < MAX_DISK {
+            let asked = self.order.clone().into_iter().any(|job| self.ask_one(job));
+            if !asked && !self.start_next() {
+                break;
+            }
+        }
+        for job in self.order.clone() {
+            self.finish_if_done(job);
+        }
+    }
+
+    fn ask_one(&mut self, job: usize) -> bool {
+        let Some(active) = self.active.get_mut(&job) else { return false };
+        let Some(profile) = self.profiles.get(&active.series) else { return false };
+        if active.phase != Phase::Paging {
+            return false;
+        }
+        let Some(ask) = each!(&mut active.job, j => j.next_ask(profile)) else { return false };
+        let request = PageRequest {
+            series: active.series.clone(),
+            range: ask.range,
+            limit: self.options.page_limit,
+        };
+        self.asks.push(fetch(Arc::clone(self.source), job, ask, request));
+        true
+    }
+
+    fn start_next(&mut self) -> bool {
+        if self.active.len() >= MAX_ACTIVE {
+            return false;
+        }
+        let Some((id, job, series)) = self.queue.pop_front() else { return false };
+        if let Some(profile) = self.profiles.get(&series) {
+            let (key, pages) = each!(&job, j => (j.key.clone(), j.pages_left(profile)));
+            self.reporter.partition_started(&key, pages);
+        }
+        let active =
+            Active { job, series, phase: Phase::Paging, n_staging: 0, looks_for_wall: false };
+        self.active.insert(id, active);
+        self.order.push(id);
+        true
+    }
+
+    fn take_arrival(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Page { job, ask, answer } => {
+                if let Some(ending) = answer.as_ref().err().and_then(ending_of) {
+                    self.ending = ending;
+                    return;
+                }
+                self.take_page(job, ask, answer);
+            }
+            Arrival::Wall { job, found } => {
+                if let Some(ending) = found.as_ref().err().and_then(ending_of) {
+                    self.ending = ending;
+                    return;
+                }
+                self.take_wall(job, found);
+            }
+        }
+    }
+
+    fn take_page(&mut self, id: usize, ask: AskId, answer: Result<AnyPage, SourceError>) {
+        let now = self.clock.now();
+        let Some(active) = self.active.get_mut(&id) else { return };
+        let Some(profile) = self.profiles.get_mut(&active.series) else { return };
+        let failed = |error: SourceError| (error.kind, chain(&error));
+        let effects = match (&mut active.job, answer) {
+            (AnyJob::Ticks(job), Ok(AnyPage::Ticks(page))) => job.take(ask, Ok(page), now, profile),
+            (AnyJob::Candles(job), Ok(AnyPage::Candles(page))) => {
+                job.take(ask, Ok(page), now, profile)
+            }
+            (AnyJob::Ticks(job), Err(error)) => job.take(ask, Err(failed(error)), now, profile),
+            (AnyJob::Candles(job), Err(error)) => job.take(ask, Err(failed(error)), now, profile),
+            // A fetch is made for the kind of its job, so the kinds always agree.
+            (AnyJob::Ticks(_), Ok(_)) | (AnyJob::Candles(_), Ok(_)) => return,
+        };
+        self.after(id, &effects);
+    }
+
+    fn take_wall(&mut self, id: usize, found: Result<Option<Wall>, SourceError>) {
+        let now = self.clock.now();
+        let Some(active) = self.active.get_mut(&id) else { return };
+        active.looks_for_wall = false;
+        let Some(profile) = self.profiles.get(&active.series) else { return };
+        if let Ok(Some(wall)) = found {
+            self.walls.insert(active.series.clone(), wall);
+        }
+        let offered_from = found.map(|wall| wall.map(|w| w.offered_from)).map_err(|e| chain(&e));
+        let effects = each!(&mut active.job, j => j.wall(offered_from, now, profile));
+        self.after(id, &effects);
+    }
+
+    /// What follows from an answer: a report, a look at the wall, a full segment.
+    fn after(&mut self, id: usize, effects: &Effects) {
+        let Some(active) = self.active.get_mut(&id) else { return };
+        let Some(profile) = self.profiles.get(&active.series) else { return };
+        let (key, n_pages_left) = each!(&active.job, j => (&j.key, j.pages_left(profile)));
+        let page =
+            PageReport { n_rows: effects.n_rows, n_pages_left, proved_to: effects.proved_to };
+        self.reporter.page(key, &page);
+        if let Some(lower) = effects.wall_doubted.filter(|_| !active.looks_for_wall) {
+            active.looks_for_wall = true;
+            let known = self.walls.get(&active.series).copied();
+            let unit = unit_secs(active.series.kind);
+            let search = WallSearch::new(unit, lower, self.clock.now(), known);
+            self.asks.push(look(Arc::clone(self.source), id, active.series.clone(), search));
+        }
+        self.stage(id, false);
+    }
+
+    /// Hands segments to the disk: full ones, or everything that is held.
+    fn stage(&mut self, id: usize, everything: bool) {
+        let Some(active) = self.active.get_mut(&id) else { return };
+        let key = each!(&active.job, j => j.key.clone());
+        while let Some(segment) = pop_segment(&mut active.job, everything) {
+            active.n_staging += 1;
+            self.disk.push(write_segment(Arc::clone(self.store), id, key.clone(), segment));
+        }
+    }
+
+    fn finish_if_done(&mut self, id: usize) {
+        let Some(active) = self.active.get(&id) else { return };
+        let waits = active.phase != Phase::Paging || active.looks_for_wall;
+        if waits || !each!(&active.job, j => j.is_done()) {
+            return;
+        }
+        self.stage(id, true);
+        let Some(active) = self.active.get_mut(&id).filter(|active| active.n_staging == 0) else {
+            return;
+        };
+        active.phase = Phase::Publishing;
+        let Some(profile) = self.profiles.get(&active.series) else { return };
+        let now = self.clock.now();
+        let (key, publication) =
+            each!(&active.job, j => (j.key.clone(), j.publication(now, profile, self.options)));
+        self.reporter.publishing(&key);
+        let store = Arc::clone(self.store);
+        self.disk.push(Box::pin(async move {
+            let publish = move |store: &P| match key.series.kind {
+                Kind::Ticks => PartitionStore::<Tick>::publish(store, &key, &publication),
+                Kind::Candles(_) => PartitionStore::<Candle>::publish(store, &key, &publication),
+            };
+            let result = Box::new(blocking(&store, publish).await);
+            Written::Published { job: id, result }
+        }));
+    }
+
+    fn take_written(&mut self, written: Written) {
+        match written {
+            Written::Staged { job, result } => {
+                if let Some(active) = self.active.get_mut(&job) {
+                    active.n_staging -= 1;
+                }
+                if let Err(error) = result {
+                    self.store_failed(job, &error);
+                }
+            }
+            Written::Published { job, result } => match *result {
+                Ok(published) => {
+                    self.reporter.published(&published);
+                    self.close(job, PartitionOutcome::Published(Box::new(published)));
+                }
+                Err(error) => self.store_failed(job, &error),
+            },
+        }
+    }
+
+    /// A file that cannot be trusted stops its partition; a disk that refuses stops the run.
+    fn store_failed(&mut self, id: usize, error: &StoreError) {
+        let why = chain(error);
+        tracing::error!(why, "the archive could not be written");
+        self.close(id, PartitionOutcome::Failed(why.clone()));
+        if matches!(error, StoreError::Io { .. }) && self.ending == Ending::Finished {
+            self.ending = Ending::StoreFailed(why);
+        }
+    }
+
+    fn close(&mut self, id: usize, outcome: PartitionOutcome) {
+        if let Some(active) = self.active.remove(&id) {
+            let n_pages = each!(&active.job, j => j.n_answers);
+            self.outcomes.insert(id, (outcome, n_pages));
+        }
+        self.order.retain(|other| *other != id);
+    }
+
+    /// Stops asking, keeps every answer, and waits for the disk.
+    async fn wind_down(&mut self) {
+        self.asks.clear();
+        let disk_works = !matches!(self.ending, Ending::StoreFailed(_));
+        for id in self.order.clone() {
+            if disk_works {
+                self.stage(id, true);
+            }
+        }
+        while let Some(written) = self.disk.next().await {
+            self.take_written(written);
+        }
+        for id in self.order.clone() {
+            self.close(id, PartitionOutcome::Staged);
+        }
+    }
+}
+
+fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<AnySegment> {
+    match job {
+        AnyJob::Ticks(job) => job.pop_segment(everything).map(AnySegment::Ticks),
+        AnyJob::Candles(job) => job.pop_segment(everything).map(AnySegment::Candles),
+    }
+}
+
+/// The errors that end a run rather than a request.
+fn ending_of(error: &SourceError) -> Option<Ending> {
+    match error.kind {
+        ErrorKind::Cancelled => Some(Ending::Cancelled),
+        ErrorKind::Outage | ErrorKind::Unauthorized => Some(Ending::Outage(chain(error))),
+        _ => None,
+    }
+}
+
+fn fetch<S: Source>(
+    source: Arc<S>,
+    job: usize,
+    ask: Ask,
+    request: PageRequest,
+) -> BoxFuture<'static, Arrival> {
+    Box::pin(async move {
+        let answer = match request.series.kind {
+            Kind::Ticks => fetch_kind(&*source, &request).await.map(AnyPage::Ticks),
+            Kind::Candles(_) => fetch_kind(&*source, &request).await.map(AnyPage::Candles),
+        };
+        Arrival::Page { job, ask: ask.id, answer }
+    })
+}
+
+async fn fetch_kind<R: Record, S: MarketDataSource<R>>(
+    source: &S,
+    request: &PageRequest,
+) -> Result<Page<R>, SourceError> {
+    source.fetch_page(request).await
+}
+
+fn look<S: Source>(
+    source: Arc<S>,
+    job: usize,
+    series: Series,
+    mut search: WallSearch,
+) -> BoxFuture<'static, Arrival> {
+    Box::pin(async move {
+        let found = run_wall_search(&*source, &series, &mut search).await;
+        Arrival::Wall { job, found }
+    })
+}
+
+fn write_segment<P: Store>(
+    store: Arc<P>,
+    job: usize,
+    key: PartitionKey,
+    segment: AnySegment,
+) -> BoxFuture<'static, Written> {
+    Box::pin(async move {
+        let write = move |store: &P| match &segment {
+            AnySegment::Ticks(segment) => store.stage(&key, segment),
+            AnySegment::Candles(segment) => store.stage(&key, segment),
+        };
+        Written::Staged { job, result: blocking(&store, write).await }
+    })
+}
+
+/// A tail longer than this many requests is not worth keeping the oldest history waiting for.
+const SHORT_TAIL_REQUESTS: u64 = 60;
+
+/// The order of work: short tails of running months first, they are what trading waits for; then
+/// the oldest month of every series, the next to fall behind the wall.
+fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, AnyJob, Series)> {
+    let partitions = &prepared.plan.partitions;
+    let now = prepared.plan.server_now;
+    let mut work: Vec<usize> = (0..partitions.len())
+        .filter(|&id| !partitions[id].missing.is_empty() || is_news(prepared, id))
+        .collect();
+    work.sort_by_key(|&id| {
+        let partition = &partitions[id];
+        let running = partition.key.month.range().contains(now);
+        let short_tail = running && partition.n_requests <= SHORT_TAIL_REQUESTS;
+        (!short_tail, partition.key.month, id)
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    let oldest: Vec<usize> = {
+        let by_month = |id: &usize| partitions[*id].key.month;
+        let mut by_age = work.clone();
+        by_age.sort_by_key(by_month);
+        by_age.retain(|&id| seen.insert(partitions[id].key.series.clone()));
+        by_age
+    };
+    work.into_iter()
+        .filter_map(|id| job(prepared, options, id, oldest.contains(&id), now))
+        .collect()
+}
+
+/// Whether something other than missing seconds makes a partition worth publishing again: answers
+/// that a stopped run left staged, or a state that time has changed.
+fn is_news(prepared: &Prepared, id: usize) -> bool {
+    let (partition, stored) = (&prepared.plan.partitions[id], &prepared.stored[id]);
+    if stored.locked {
+        return false;
+    }
+    let month = partition.key.month.range();
+    let was_unsealed = stored.state.is_some_and(|s| s != crate::domain::PartitionState::Sealed);
+    let may_seal = was_unsealed && prepared.plan.server_now >= month.end();
+    !stored.staged.is_empty() || may_seal
+}
+
+fn job(
+    prepared: &Prepared,
+    options: &DownloadOptions,
+    id: usize,
+    is_oldest: bool,
+    now: Epoch,
+) -> Option<(usize, AnyJob, Series)> {
+    let (partition, stored) = (&prepared.plan.partitions[id], &prepared.stored[id]);
+    let series = partition.key.series.clone();
+    let profile = prepared.profiles.get(&series)?;
+    let month = partition.key.month.range();
+    let unit = unit_secs(series.kind);
+    let wall = prepared.walls.get(&series).map(|wall| wall.offered_from);
+    let start = wall.map_or(month.start(), |wall| wall.max(month.start()));
+    let range = crate::domain::EpochRange::new(start, now.floor_to(unit, 0).min(month.end()))?;
+    let answered =
+        stored.coverage().select(|state| state > crate::domain::CoverageState::NotOffered);
+    let first_missing = partition.missing.iter().next().map(|range| range.start());
+    let after_answers = answered.iter().next().map(|range| range.start()) < first_missing;
+    let scope = Scope {
+        series: series.clone(),
+        range,
+        missing: partition.missing.clone(),
+        is_oldest: is_oldest && (answered.is_empty() || !after_answers),
+        recheck: stored.unexplained.clone(),
+    };
+    let not_offered = partition
+        .not_offered
+        .and_then(|behind| crate::domain::EpochRange::new(month.start(), behind.end()));
+    let key = partition.key.clone();
+    let job = match profile.kind {
+        Kind::Ticks => {
+            AnyJob::Ticks(PartitionJob::new(key, scope, not_offered, options.chunk_rows))
+        }
+        Kind::Candles(_) => {
+            AnyJob::Candles(PartitionJob::new(key, scope, not_offered, options.chunk_rows))
+        }
+    };
+    Some((id, job, series))
+}

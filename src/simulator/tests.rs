@@ -1,0 +1,1 @@
+//! Conversations with the exchange over an in-memory pipe.

@@ -1,1 +1,0 @@
-//! Conversations with the exchange over an in-memory pipe.

@@ -81,9 +81,9 @@ fn add_full(entry: &mut Value, latest: Option<price::Row>, instrument: &Instrume
 }
 
 fn subgroup(instrument: &Instrument) -> (&'static str, &'static str) {
-    match instrument.market.0 {
-        "synthetic_index" => ("synthetics", "Synthetics"),
-        "baskets" => ("baskets", "Baskets"),
+    match (instrument.market.0, instrument.submarket.0) {
+        (_, "forex_basket") => ("baskets", "Baskets"),
+        ("synthetic_index", _) => ("synthetics", "Synthetics"),
         _ => ("none", "None"),
     }
 }
@@ -119,6 +119,7 @@ fn entry<'a>(list: &'a mut Vec<Value>, name: &str, member: &str) -> &'a mut Vec<
     list[place][member].as_array_mut().expect("made as a list above")
 }
 
+/// The legacy names are published; those of the other surface follow its `active_symbols`.
 fn symbol_times(instrument: &Instrument, surface: Surface, epoch: i64) -> Value {
     let (open, close) = instrument.hours.of_day(epoch);
     let mut times = json!({

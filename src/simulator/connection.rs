@@ -100,17 +100,23 @@ struct Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn run(mut self, mut moved: watch::Receiver<()>) {
         let mut idle = Instant::now() + IDLE_LIMIT;
+        let mut wake = None;
         let outage = self.simulator.next_outage();
         loop {
-            let wake = match self.session.streams.is_empty() {
-                true => None,
-                false => self.simulator.next_second(),
-            };
+            // Kept until it has passed, or busy traffic would push it ahead of itself.
+            if !self.session.streams.is_empty() {
+                wake = wake.or_else(|| self.simulator.next_second());
+            }
             let is_full = self.pending.len() >= MAX_PENDING;
             let next = tokio::select! {
                 message = self.socket.next(), if !is_full => {
                     idle = Instant::now() + IDLE_LIMIT;
                     match message {
+                        Some(Ok(Message::Close(_))) => {
+                            // The protocol layer has its reply ready; it only has to leave.
+                            let _ = self.socket.flush().await;
+                            Next::Close
+                        }
                         Some(Ok(message)) => self.take(message),
                         _ => Next::Close,
                     }
@@ -118,7 +124,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 Some(delivery) = self.pending.next(), if !self.pending.is_empty() => {
                     self.deliver(delivery).await
                 }
-                () = until(wake) => self.stream().await,
+                () = until(wake) => {
+                    wake = None;
+                    self.stream().await
+                }
                 _ = moved.changed() => self.stream().await,
                 () = sleep_until(idle) => {
                     // The peer may be gone already; then there is nobody to say goodbye to.
@@ -138,8 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         match message {
             Message::Text(text) => self.ask(&text),
             Message::Binary(bytes) => self.ask(&String::from_utf8_lossy(&bytes)),
-            Message::Close(_) => return Next::Close,
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            Message::Close(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
         Next::Serve
     }

@@ -118,7 +118,8 @@ impl Fault {
 /// Which faults happen when.
 ///
 /// Faults of a connection's upgrade are counted by connection, all others by `ticks_history`
-/// call, both from 1 over the whole life of the simulator. Other calls are never spoiled.
+/// call that the limits let through, both from 1 over the whole life of the simulator. Other calls
+/// are never spoiled.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FaultPlan {
     rules: Vec<Rule>,

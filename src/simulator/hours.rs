@@ -10,12 +10,15 @@ pub(super) enum Hours {
     Always,
     /// From Sunday 21:00 to Friday 21:00.
     Forex,
-    /// Monday to Friday between two seconds of the day, `close` excluded.
-    Weekdays { open: i64, close: i64 },
+    /// Monday to Friday from 07:00 to 20:00.
+    Weekdays,
 }
 
-/// Sunday or Friday 21:00 as seconds of the day.
+/// When forex opens on Sunday and closes on Friday, as seconds of the day.
 const EVENING: i64 = 21 * 3600;
+
+/// When the weekday markets open and close, as seconds of the day.
+const OFFICE: std::ops::Range<i64> = 7 * 3600..20 * 3600;
 
 /// Day of the week of an epoch, 0 = Monday.
 pub(super) fn weekday(epoch: i64) -> i64 {
@@ -33,8 +36,8 @@ impl Hours {
             (Self::Forex, 5) => false,
             (Self::Forex, 6) => second >= EVENING,
             (Self::Forex, _) => true,
-            (Self::Weekdays { .. }, 5 | 6) => false,
-            (Self::Weekdays { open, close }, _) => (open..close).contains(&second),
+            (Self::Weekdays, 5 | 6) => false,
+            (Self::Weekdays, _) => OFFICE.contains(&second),
         }
     }
 
@@ -62,8 +65,8 @@ impl Hours {
             (Self::Always, _) | (Self::Forex, 0..=3) => ("00:00:00", "23:59:59"),
             (Self::Forex, 4) => ("00:00:00", "21:00:00"),
             (Self::Forex, 6) => ("21:00:00", "23:59:59"),
-            (Self::Forex, _) | (Self::Weekdays { .. }, 5 | 6) => ("--", "--"),
-            (Self::Weekdays { .. }, _) => ("07:00:00", "20:00:00"),
+            (Self::Forex, _) | (Self::Weekdays, 5 | 6) => ("--", "--"),
+            (Self::Weekdays, _) => ("07:00:00", "20:00:00"),
         }
     }
 
@@ -72,7 +75,7 @@ impl Hours {
         match self {
             Self::Always => &["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"],
             Self::Forex => &["Sun", "Mon", "Tue", "Wed", "Thu", "Fri"],
-            Self::Weekdays { .. } => &["Mon", "Tue", "Wed", "Thu", "Fri"],
+            Self::Weekdays => &["Mon", "Tue", "Wed", "Thu", "Fri"],
         }
     }
 }
@@ -100,7 +103,7 @@ mod tests {
 
     #[test]
     fn stock_indices_keep_office_hours() {
-        let hours = Hours::Weekdays { open: 7 * 3600, close: 20 * 3600 };
+        let hours = Hours::Weekdays;
         assert!(!hours.is_open(FRIDAY + 7 * 3600 - 1));
         assert!(hours.is_open(FRIDAY + 7 * 3600));
         assert_eq!(hours.last_open(FRIDAY + DAY + 5), FRIDAY + 20 * 3600 - 1);

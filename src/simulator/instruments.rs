@@ -113,14 +113,15 @@ impl Instrument {
 
     /// Tells whether the short holes of the synthetic feed show in this symbol.
     pub(super) fn has_holes(&self) -> bool {
-        self.market == SYNTHETIC && !matches!(self.model, Model::Recorded(_))
+        matches!(self.cadence, Cadence::Every(_)) && !matches!(self.model, Model::Recorded(_))
     }
 
     /// The last part of `symbol_type` in the legacy list.
     pub(super) fn symbol_type(&self) -> &'static str {
-        match self.market.0 {
-            "synthetic_index" => "stockindex",
-            other => other,
+        match (self.market.0, self.submarket.0) {
+            (_, "forex_basket") => "forex_basket",
+            ("synthetic_index", _) => "stockindex",
+            (other, _) => other,
         }
     }
 }
@@ -208,7 +209,8 @@ fn spiked_and_stepped() -> Vec<Instrument> {
 fn session_markets() -> Vec<Instrument> {
     let of = Instrument::irregular;
     let (fx, always) = (Hours::Forex, Hours::Always);
-    let american = Hours::Weekdays { open: 7 * 3600, close: 20 * 3600 };
+    // The basket is listed among the derived markets, yet keeps the hours of its currencies.
+    let american = Hours::Weekdays;
     vec![
         of("frxEURUSD", "EUR/USD", [FOREX, MAJOR], 5, fx, 0.07, 1.1),
         of("frxGBPUSD", "GBP/USD", [FOREX, MAJOR], 5, fx, 0.08, 1.3),
@@ -217,9 +219,6 @@ fn session_markets() -> Vec<Instrument> {
         of("cryBTCUSD", "BTC/USD", [CRYPTO, COINS], 3, always, 0.6, 60_000.0),
         of("cryETHUSD", "ETH/USD", [CRYPTO, COINS], 5, always, 0.6, 3000.0),
         of("OTC_SPC", "US 500", [INDICES, AMERICAS], 2, american, 0.15, 5500.0),
-        of("WLDAUD", "AUD Basket", [SYNTHETIC_BASKET, BASKETS], 3, fx, 0.08, 1000.0),
+        of("WLDAUD", "AUD Basket", [SYNTHETIC, BASKETS], 3, fx, 0.08, 1000.0),
     ]
 }
-
-/// Baskets are listed among the derived markets but keep the hours of their currencies.
-const SYNTHETIC_BASKET: (&str, &str) = ("baskets", "Baskets");

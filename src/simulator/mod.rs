@@ -1,13 +1,9 @@
 //! The simulated exchange: the market-data API on loopback or in memory, deterministic from a seed.
 //!
-//! Its core is a pure function of a request, the session, the moment and the seed ([`api`]); around
-//! it stand a market with random access in time ([`market`], [`walk`]) and the connections
+//! Its core, `api`, is a pure function of a request, the session, the moment and the seed; around
+//! it stand a market with random access in time (`market`, `walk`) and the connections
 //! ([`serve`](Simulator::serve)). It knows the API from its published schemas and reported traps,
 //! never from `deriv/`: a shared mistake would hide itself.
-//!
-//! [`api`]: self::api
-//! [`market`]: self::market
-//! [`walk`]: self::walk
 
 mod api;
 mod candles;

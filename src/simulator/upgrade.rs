@@ -28,6 +28,7 @@ struct Refusal {
 }
 
 /// Takes a connection through its upgrade; `None` if it was refused or never finished.
+#[expect(clippy::result_large_err, reason = "the refusal of an upgrade is tungstenite's type")]
 pub(super) async fn accept<S>(
     stream: S,
     fault: Option<Fault>,

@@ -4,7 +4,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::simulator::{LoggedEnd, Outcome};
+use crate::simulator::{Fault, LoggedEnd, Outcome};
 
 #[tokio::test]
 async fn the_surfaces_describe_symbols_in_their_own_shapes() {
@@ -179,34 +179,38 @@ async fn serves_tcp_until_it_is_stopped() {
     assert!(!matches!(socket.next().await, Some(Ok(Message::Text(_)))));
 }
 
-/// Run by hand: `cargo test --release --lib page_cost -- --ignored --nocapture`.
 #[tokio::test]
-#[ignore = "a measurement, not a check"]
-async fn page_cost() {
+async fn a_reset_over_tcp_is_a_reset() {
+    let simulator = with_faults(FaultPlan::one_shot(Fault::TcpReset, 1));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(simulator.serve(listener, stop.clone()));
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut socket, _) = client_async(format!("ws://{address}{V1}"), stream).await.unwrap();
+    socket.send(Message::text(history(NOW - 18, NOW, 10).to_string())).await.unwrap();
+    let Some(Err(tungstenite::Error::Io(error))) = socket.next().await else { panic!("no reset") };
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_close_is_answered_with_a_close() {
     let simulator = Simulator::new(plain());
-    let mut client = Client::dial(&simulator, LEGACY).await.unwrap();
-    let measure = async |client: &mut Client, name: &str, make: &dyn Fn(i64) -> Value, n: i64| {
-        let begin = std::time::Instant::now();
-        for number in 0..n {
-            client.send(&make(number)).await;
-            let message = client.socket.next().await.unwrap().unwrap();
-            assert!(message.len() > 10_000);
-        }
-        println!("{name}: {:?} a page", begin.elapsed() / u32::try_from(n).unwrap());
-    };
-    let back = |number: i64, secs: i64| NOW - (number + 1) * secs;
-    let ticks = |number| history(back(number, 9998), back(number, 9998) + 9998, 5000);
-    measure(&mut client, "5,000 ticks", &ticks, 300).await;
-    let candles = |number| {
-        let mut ask = minutes(back(number, 300_000), back(number, 300_000) + 299_999);
-        ask["count"] = json!(5000);
-        ask
-    };
-    measure(&mut client, "5,000 minute candles", &candles, 20).await;
-    let days = |_| {
-        let mut ask = minutes(NOW - 364 * DAY, NOW);
-        ask["granularity"] = json!(86_400);
-        ask
-    };
-    measure(&mut client, "364 day candles", &days, 1).await;
+    let mut client = Client::dial(&simulator, V1).await.unwrap();
+    client.socket.close(None).await.unwrap();
+    assert!(matches!(client.socket.next().await, Some(Ok(Message::Close(_)))));
+    assert!(client.socket.next().await.is_none());
+}
+
+#[tokio::test]
+async fn only_what_is_listed_is_served() {
+    let listed = Some(vec!["R_100".parse().unwrap()]);
+    let simulator = Simulator::new(SimulatorConfig { listed, ..plain() });
+    let mut client = Client::dial(&simulator, V1).await.unwrap();
+    let answer = client.ask(json!({ "active_symbols": "brief" })).await;
+    assert_eq!(answer["active_symbols"].as_array().unwrap().len(), 1);
+    let refused = client.ask(json!({ "ticks_history": "R_75", "end": "latest" })).await;
+    assert_eq!(code(&refused), "InvalidSymbol");
 }

@@ -76,14 +76,14 @@ pub struct Simulator {
 
 impl Simulator {
     /// Starts an exchange; its clock runs from here.
-    pub fn new(config: SimulatorConfig) -> Arc<Self> {
-        let is_listed = |symbol: &str| {
-            let named = |listed: &Vec<_>| {
-                listed.iter().any(|known: &crate::domain::Symbol| known.as_str() == symbol)
-            };
-            config.listed.as_ref().is_none_or(named)
+    pub fn new(mut config: SimulatorConfig) -> Arc<Self> {
+        // The market keeps the recorded ticks; a second copy would be dead weight.
+        let replays = std::mem::take(&mut config.replays);
+        let is_listed = |symbol: &str| match &config.listed {
+            Some(listed) => listed.iter().any(|known| known.as_str() == symbol),
+            None => true,
         };
-        let market = Market::new(config.seed, config.holes, &config.replays, is_listed);
+        let market = Market::new(config.seed, config.holes, &replays, is_listed);
         Arc::new(Self {
             clock: Clock::start(config.clock),
             started: Instant::now(),

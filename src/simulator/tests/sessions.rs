@@ -214,3 +214,16 @@ async fn only_what_is_listed_is_served() {
     let refused = client.ask(json!({ "ticks_history": "R_75", "end": "latest" })).await;
     assert_eq!(code(&refused), "InvalidSymbol");
 }
+
+#[tokio::test]
+async fn the_basket_is_derived_but_keeps_forex_hours() {
+    let simulator = Simulator::new(plain());
+    let mut client = Client::dial(&simulator, V1).await.unwrap();
+    let answer = client.ask(json!({ "active_symbols": "brief" })).await;
+    let list = answer["active_symbols"].as_array().unwrap();
+    let basket = list.iter().find(|entry| entry["underlying_symbol"] == "WLDAUD").unwrap();
+    assert_eq!(
+        (&basket["market"], &basket["exchange_is_open"]),
+        (&json!("synthetic_index"), &json!(0))
+    );
+}

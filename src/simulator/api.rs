@@ -1,0 +1,330 @@
+//! The exchange's answers: a pure function of the request, the session, the moment and the seed.
+
+use serde_json::{Map, Value};
+
+use super::catalogue;
+use super::config::SimulatorConfig;
+use super::fault::{Fault, Stage};
+use super::history::{self, HistoryRequest, Terms};
+use super::live::{Feed, Stream, stream_id, tick};
+use super::log::Outcome;
+use super::market::{InstrumentId, Market};
+use super::reply::{ApiError, Asker, Reply};
+use super::validate::{self, Surface};
+
+/// Everything an answer depends on that never changes.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) market: Market,
+    pub(super) config: SimulatorConfig,
+}
+
+/// What an answer needs to know of its connection.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub(super) surface: Surface,
+    /// From 1 in the order of acceptance.
+    pub(super) connection: u32,
+    pub(super) streams: Vec<Stream>,
+    /// Number of stream ids given out.
+    pub(super) n_ids: u64,
+}
+
+/// A request whose call is known; `unknown` stands for everything else.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) name: &'static str,
+    pub(super) body: Map<String, Value>,
+}
+
+/// What to send, what to remember, what to change in the session.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) replies: Vec<Reply>,
+    pub(super) outcome: Outcome,
+    pub(super) effect: Effect,
+}
+
+/// How an answer changes its session.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    pub(super) opened: Vec<Stream>,
+    pub(super) closed: Vec<String>,
+}
+
+impl Answer {
+    fn of(reply: Reply, rows: usize) -> Self {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        Self {
+            replies: vec![reply],
+            outcome: Outcome::Answered { rows },
+            effect: Effect::default(),
+        }
+    }
+
+    /// An in-band refusal of `call`.
+    pub(super) fn error(call: &Call, error: &ApiError) -> Self {
+        let msg_type = match call.name {
+            "unknown" => "error",
+            "ticks" => "tick",
+            name => name,
+        };
+        Self {
+            replies: vec![Reply::error(&Asker::of(&call.body), msg_type, error)],
+            outcome: Outcome::Error(error.code),
+            effect: Effect::default(),
+        }
+    }
+}
+
+impl Call {
+    /// Reads one text message, or says why it is no request at all.
+    pub(super) fn read(surface: Surface, text: &str) -> Result<Self, ApiError> {
+        let Ok(Value::Object(body)) = serde_json::from_str::<Value>(text) else {
+            return Err(ApiError::new("BadRequest", "The request is not a JSON object."));
+        };
+        let name = validate::call_name(surface, &body).unwrap_or("unknown");
+        Ok(Self { name, body })
+    }
+
+    /// Refuses the call for its frequency.
+    pub(super) fn refused(&self) -> Answer {
+        let message = format!("You have reached the rate limit for {}.", self.name);
+        Answer::error(self, &ApiError::new("RateLimit", message))
+    }
+}
+
+/// Answers a call at `now`, spoiled by `fault` if there is one.
+pub(super) fn answer(
+    world: &World,
+    session: &Session,
+    call: &Call,
+    now: i64,
+    fault: Option<Fault>,
+) -> Answer {
+    if let Some(error) = fault.and_then(error_of) {
+        return Answer::error(call, &error);
+    }
+    let mut answer = match checked(world, session, call, now, fault) {
+        Ok(answer) => answer,
+        Err(error) => Answer::error(call, &error),
+    };
+    if let Some(fault) = fault.filter(|fault| fault.stage() == Stage::Envelope) {
+        answer.replies.iter_mut().for_each(|reply| reply.spoil(fault));
+    }
+    answer
+}
+
+fn checked(
+    world: &World,
+    session: &Session,
+    call: &Call,
+    now: i64,
+    fault: Option<Fault>,
+) -> Result<Answer, ApiError> {
+    if call.name == "unknown" {
+        return Err(ApiError::new("UnrecognisedRequest", "Unrecognised request"));
+    }
+    validate::check(session.surface, call.name, &call.body).map_err(invalid)?;
+    let asker = Asker::of(&call.body);
+    let text = |name: &str| call.body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let plain = |msg_type, json: String| Ok(Answer::of(Reply::new(&asker, msg_type, json), 0));
+    let market = &world.market;
+    match call.name {
+        "ping" => plain("ping", "\"pong\"".to_owned()),
+        "time" => plain("time", now.to_string()),
+        "active_symbols" => {
+            let is_full = text("active_symbols") == "full";
+            plain(
+                "active_symbols",
+                catalogue::active_symbols(market, session.surface, now, is_full),
+            )
+        }
+        "trading_times" => {
+            let date = text("trading_times");
+            let times = catalogue::trading_times(market, session.surface, date, now);
+            let invalid = || ApiError::new("InvalidDateFormat", "Invalid date format.");
+            plain("trading_times", times.ok_or_else(invalid)?)
+        }
+        "website_status" => {
+            plain("website_status", catalogue::website_status(&world.config.limits))
+        }
+        "authorize" => {
+            if world.config.token.as_deref().is_some_and(|token| token != text("authorize")) {
+                return Err(ApiError::new("InvalidToken", "The token is invalid."));
+            }
+            plain("authorize", catalogue::account())
+        }
+        "forget" => Ok(forget(session, &asker, text("forget"))),
+        "forget_all" => Ok(forget_all(session, &asker, &call.body["forget_all"])),
+        "ticks" => ticks(world, session, call, &asker, now),
+        _ => ticks_history(world, session, call, &asker, now, fault),
+    }
+}
+
+fn invalid(invalid: validate::Invalid) -> ApiError {
+    let details = invalid.property.map(|name| serde_json::json!({ name: "Invalid value." }));
+    ApiError { details, ..ApiError::new("InputValidationFailed", invalid.message) }
+}
+
+/// The error that a fault of that stage puts in the place of the answer.
+fn error_of(fault: Fault) -> Option<ApiError> {
+    let sorry = "Sorry, an error occurred while processing your request.";
+    let (code, message) = match fault {
+        Fault::RateLimit => ("RateLimit", "You have reached the rate limit for ticks_history."),
+        Fault::InternalError => ("InternalServerError", sorry),
+        Fault::CallError => ("CallError", sorry),
+        Fault::WrongResponse => ("WrongResponse", sorry),
+        Fault::Timeout => ("Timeout", "Timeout"),
+        Fault::OutputValidationFailed => ("OutputValidationFailed", "Output validation failed."),
+        Fault::ResponseTooLarge => ("ResponseTooLarge", "Response too large."),
+        Fault::UnknownCode => ("FluxCapacitorDrained", "The flux capacitor is drained."),
+        _ => return None,
+    };
+    Some(ApiError::new(code, message))
+}
+
+fn find(world: &World, symbol: &str) -> Result<InstrumentId, ApiError> {
+    world
+        .market
+        .find(symbol)
+        .ok_or_else(|| ApiError::new("InvalidSymbol", format!("Symbol {symbol} is invalid.")))
+}
+
+fn check_open(world: &World, id: InstrumentId, now: i64) -> Result<(), ApiError> {
+    if world.market.instrument(id).hours.is_open(now) {
+        return Ok(());
+    }
+    Err(ApiError::about("MarketIsClosed", "This market is presently closed.", "symbol"))
+}
+
+fn ticks_history(
+    world: &World,
+    session: &Session,
+    call: &Call,
+    asker: &Asker,
+    now: i64,
+    fault: Option<Fault>,
+) -> Result<Answer, ApiError> {
+    let request = HistoryRequest::read(&call.body);
+    let id = find(world, &request.symbol)?;
+    if request.subscribe {
+        check_open(world, id, now)?;
+    }
+    let rows =
+        history::rows(&world.market, id, &request, &world.terms(session.surface, now), fault)?;
+    let decimals = world.market.instrument(id).decimals;
+    let (name, json) = rows.render(decimals, fault);
+    let mut reply = Reply::new(asker, name, json).with("pip_size", decimals.to_string());
+    let mut effect = Effect::default();
+    if request.subscribe {
+        let feed = if request.candles { Feed::Candles(request.width()) } else { Feed::Ticks };
+        let stream = open(world, session, id, feed, asker, now, 0)?;
+        reply = reply.with_subscription(&stream.id);
+        effect.opened.push(stream);
+    }
+    Ok(Answer { effect, ..Answer::of(reply, rows.len()) })
+}
+
+impl World {
+    /// What the exchange imposes on a history request at `now`.
+    fn terms(&self, surface: Surface, now: i64) -> Terms {
+        let default_cap = match surface {
+            Surface::V1 => 1000,
+            Surface::Legacy => 5000,
+        };
+        let reach = i64::try_from(self.config.wall.as_secs()).unwrap_or(i64::MAX);
+        Terms {
+            now,
+            wall: now.saturating_sub(reach).max(0),
+            cap: self.config.page_cap.unwrap_or(default_cap),
+            straddle: self.config.straddle,
+        }
+    }
+}
+
+/// A new stream, the `place`th of this answer, unless there is one like it.
+fn open(
+    world: &World,
+    session: &Session,
+    instrument: InstrumentId,
+    feed: Feed,
+    asker: &Asker,
+    now: i64,
+    place: u64,
+) -> Result<Stream, ApiError> {
+    let is_twin = |stream: &Stream| stream.instrument == instrument && stream.feed == feed;
+    if session.streams.iter().any(is_twin) {
+        let symbol = &world.market.instrument(instrument).symbol;
+        let message = format!("You are already subscribed to {symbol}.");
+        return Err(ApiError::new("AlreadySubscribed", message));
+    }
+    let id = stream_id(world.config.seed, session.connection, session.n_ids + place);
+    Ok(Stream { id, instrument, feed, sent: now, asker: asker.clone() })
+}
+
+fn ticks(
+    world: &World,
+    session: &Session,
+    call: &Call,
+    asker: &Asker,
+    now: i64,
+) -> Result<Answer, ApiError> {
+    let asked = &call.body["ticks"];
+    let symbols: Vec<&str> = match asked.as_array() {
+        Some(list) => list.iter().filter_map(Value::as_str).collect(),
+        None => asked.as_str().into_iter().collect(),
+    };
+    let subscribe = call.body.contains_key("subscribe");
+    let mut answer = Answer {
+        replies: Vec::new(),
+        outcome: Outcome::Answered { rows: 0 },
+        effect: Effect::default(),
+    };
+    for (place, symbol) in (0..).zip(symbols) {
+        let id = find(world, symbol)?;
+        check_open(world, id, now)?;
+        let stream = if subscribe {
+            Some(open(world, session, id, Feed::Ticks, asker, now, place)?)
+        } else {
+            None
+        };
+        let Some(row) = world.market.latest(id, now) else { continue };
+        let stream_id = stream.as_ref().map(|stream| stream.id.as_str());
+        let mut reply = tick(asker, world.market.instrument(id), row, stream_id);
+        if let Some(id) = stream_id {
+            reply = reply.with_subscription(id);
+        }
+        answer.replies.push(reply);
+        answer.effect.opened.extend(stream);
+    }
+    let rows = u32::try_from(answer.replies.len()).unwrap_or(u32::MAX);
+    Ok(Answer { outcome: Outcome::Answered { rows }, ..answer })
+}
+
+fn forget(session: &Session, asker: &Asker, id: &str) -> Answer {
+    let known = session.streams.iter().any(|stream| stream.id == id);
+    let mut answer = Answer::of(Reply::new(asker, "forget", u8::from(known).to_string()), 0);
+    answer.effect.closed.push(id.to_owned());
+    answer
+}
+
+fn forget_all(session: &Session, asker: &Asker, types: &Value) -> Answer {
+    let named = |name: &str| {
+        types == name || types.as_array().is_some_and(|list| list.iter().any(|item| item == name))
+    };
+    let (ticks, candles) = (named("ticks"), named("candles"));
+    let closed: Vec<String> = session
+        .streams
+        .iter()
+        .filter(|stream| match stream.feed {
+            Feed::Ticks => ticks,
+            Feed::Candles(_) => candles,
+        })
+        .map(|stream| stream.id.clone())
+        .collect();
+    let json = Value::from(closed.clone()).to_string();
+    let mut answer = Answer::of(Reply::new(asker, "forget_all", json), 0);
+    answer.effect.closed = closed;
+    answer
+}

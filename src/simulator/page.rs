@@ -1,0 +1,150 @@
+//! The rows of a history answer as JSON, whole or spoiled on purpose.
+
+use std::fmt::Write;
+
+use super::candles::Bar;
+use super::fault::Fault;
+use super::price::{Row, full, push_short};
+
+/// The rows of one answer, oldest first.
+#[derive(Debug, Clone)]
+pub(super) enum Rows {
+    Ticks(Vec<Row>),
+    Candles(Vec<Bar>),
+}
+
+impl Rows {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Ticks(rows) => rows.len(),
+            Self::Candles(bars) => bars.len(),
+        }
+    }
+
+    /// Spoils the rows; faults of another stage, and of an empty answer, change nothing.
+    pub(super) fn spoil(&mut self, fault: Fault, now: i64) {
+        match self {
+            Self::Ticks(rows) => spoil(rows, fault, now),
+            Self::Candles(bars) => spoil(bars, fault, now),
+        }
+    }
+
+    /// The member of the answer: its name and its JSON.
+    pub(super) fn render(&self, decimals: u8, fault: Option<Fault>) -> (&'static str, String) {
+        match self {
+            Self::Ticks(rows) => ("history", render_ticks(rows, decimals, fault)),
+            Self::Candles(bars) => ("candles", render_candles(bars, decimals, fault)),
+        }
+    }
+}
+
+/// What the faults need to know of a row.
+trait Spoilable: Copy {
+    fn moved_to(self, epoch: i64) -> Self;
+    fn repriced(self) -> Self;
+}
+
+impl Spoilable for Row {
+    fn moved_to(self, epoch: i64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    fn repriced(self) -> Self {
+        Self { pips: self.pips + 1, ..self }
+    }
+}
+
+impl Spoilable for Bar {
+    fn moved_to(self, epoch: i64) -> Self {
+        Self { epoch, ..self }
+    }
+
+    fn repriced(self) -> Self {
+        let close = self.close + 1;
+        Self { close, high: self.high.max(close), ..self }
+    }
+}
+
+fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, now: i64) {
+    let Some(&last) = rows.last() else { return };
+    let middle = rows.len() / 2;
+    match fault {
+        Fault::ShortPage => {
+            let kept = (rows.len() / 3).max(1);
+            rows.drain(..rows.len() - kept);
+        }
+        Fault::Silent => rows.clear(),
+        Fault::Unsorted => rows.swap(0, middle),
+        Fault::DuplicateRows => rows.insert(middle, rows[middle]),
+        Fault::ConflictingRows => rows.insert(middle + 1, rows[middle].repriced()),
+        Fault::FutureRows => rows.push(last.moved_to((now + 3600) / 3600 * 3600)),
+        _ => {}
+    }
+}
+
+/// Which text takes the place of a price, if one of the price faults is on.
+fn push_price(out: &mut String, pips: i64, decimals: u8, fault: Option<Fault>) {
+    match fault {
+        Some(Fault::NullPrice) => out.push_str("null"),
+        Some(Fault::NanPrice) => out.push_str("NaN"),
+        Some(Fault::NegativePrice) => push_short(out, -pips, decimals),
+        Some(Fault::StringPrices) => {
+            let _ = write!(out, "\"{}\"", full(pips, decimals));
+        }
+        _ => push_short(out, pips, decimals),
+    }
+}
+
+/// The faults that change one price only change the one in the middle.
+fn fault_at(fault: Option<Fault>, index: usize, len: usize) -> Option<Fault> {
+    let single = matches!(fault, Some(Fault::NullPrice | Fault::NanPrice | Fault::NegativePrice));
+    if single && index != len / 2 { None } else { fault }
+}
+
+fn render_ticks(rows: &[Row], decimals: u8, fault: Option<Fault>) -> String {
+    let mut out = String::with_capacity(rows.len() * 24 + 32);
+    out.push_str("{\"prices\":[");
+    let n_prices = match fault {
+        Some(Fault::UnequalLengths) => rows.len().saturating_sub(1),
+        _ => rows.len(),
+    };
+    for (index, row) in rows[..n_prices].iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        push_price(&mut out, row.pips, decimals, fault_at(fault, index, rows.len()));
+    }
+    out.push_str("],\"times\":[");
+    for (index, row) in rows.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        let _ = write!(out, "{comma}{}", row.epoch);
+    }
+    out.push_str("]}");
+    out
+}
+
+fn render_candles(bars: &[Bar], decimals: u8, fault: Option<Fault>) -> String {
+    let mut out = String::with_capacity(bars.len() * 96 + 2);
+    out.push('[');
+    for (index, bar) in bars.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        let fault = fault_at(fault, index, bars.len());
+        out.push('{');
+        // A candle has no lengths to differ; losing one price is the same kind of damage.
+        if !(fault == Some(Fault::UnequalLengths) && index + 1 == bars.len()) {
+            out.push_str("\"close\":");
+            push_price(&mut out, bar.close, decimals, fault);
+            out.push(',');
+        }
+        let _ = write!(out, "\"epoch\":{}", bar.epoch);
+        for (name, pips) in [("high", bar.high), ("low", bar.low), ("open", bar.open)] {
+            let _ = write!(out, ",\"{name}\":");
+            push_price(&mut out, pips, decimals, fault);
+        }
+        out.push('}');
+    }
+    out.push(']');
+    out
+}

@@ -19,6 +19,8 @@ mod convert;
 mod error;
 mod net;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
 mod wire;
 

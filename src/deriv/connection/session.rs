@@ -92,7 +92,7 @@ impl<'a> Session<'a> {
             };
         }
         match step {
-            Err(Stop::Lost(failure)) => self.lose(failure),
+            Err(Stop::Lost(failure)) => self.lose(&failure),
             _ => self.close().await,
         }
     }
@@ -328,10 +328,10 @@ impl<'a> Session<'a> {
         failure
     }
 
-    fn lose(&mut self, failure: Failure) -> End {
+    fn lose(&mut self, failure: &Failure) -> End {
         count(&self.shared.counters.losses);
         tracing::debug!(connection = self.id, reason = failure.message, "connection lost");
-        self.waiters.fail_all(&failure);
+        self.waiters.fail_all(failure);
         self.streams.clear();
         End::Lost
     }

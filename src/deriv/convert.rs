@@ -1,0 +1,565 @@
+//! Wire → domain: every quirk of the API is named here, and undone.
+//!
+//! | quirk | undone by |
+//! |---|---|
+//! | both ends of a window are inclusive | [`history_request`] asks up to `end - 1` |
+//! | a candle window that ends on a boundary answers one bar too many | the same: `end = m·g − 1` |
+//! | a partial first candle, a bogus one-second candle | [`collect`] drops `epoch % g != 0` |
+//! | the same row twice | [`collect`] keeps the first, counts equals, reports contradictions |
+//! | prices as text | `wire::Number` |
+//! | `pip_size` is decimals here, a step there | [`decimals`], [`decimals_of_step`] |
+//! | an answer that belongs to another request | [`check_echo`] |
+//! | a closed market is an empty success | passes as an empty page |
+//! | beyond the wall, the newest data instead | *not* here: [`Page::fits`] tells the pager |
+
+use crate::domain::{
+    Candle, Epoch, ErrorKind, Granularity, Instrument, Kind, Page, PageRequest, Record,
+    RowConflict, Series, SourceError, Symbol, Tick,
+};
+
+use super::error::{malformed, printable, refused};
+use super::wire::{
+    ApiError, CandlesAnswer, Echo, HistoryAnswer, HistoryRequest, Number, Seconds, SymbolRow,
+    SymbolsAnswer, Text, TickAnswer, TimeAnswer,
+};
+
+/// Most decimals believed; the finest series has 5.
+const MAX_DECIMALS: u8 = 10;
+
+/// A page request in words, for messages.
+pub(super) fn describe(request: &PageRequest) -> String {
+    format!("{} from {}", request.series, request.range)
+}
+
+/// Writes a page request in the API's terms: half-open `[start, end)` becomes `start` to `end - 1`,
+/// both inclusive, which for candles is `k·g` to `m·g − 1`.
+///
+/// # Errors
+///
+/// [`ErrorKind::Rejected`] if the API could only refuse or bend it.
+pub(super) fn history_request(
+    request: &PageRequest,
+    req_id: u64,
+) -> Result<HistoryRequest<'_>, SourceError> {
+    let range = request.range;
+    let rejected = |problem: &str| {
+        let message = format!("cannot ask for {}: {problem}", describe(request));
+        Err(SourceError::new(ErrorKind::Rejected, message))
+    };
+    if range.start().secs() < 0 || range.last().secs() > Seconds::MAX {
+        return rejected("the API knows only seconds between 1970 and 2286");
+    }
+    if request.limit == 0 {
+        return rejected("a page of no records");
+    }
+    let granularity = request.series.kind.granularity();
+    if let Some(width) = granularity.map(Granularity::secs)
+        && (range.start().secs() % width != 0 || range.end().secs() % width != 0)
+    {
+        return rejected("both ends must be multiples of the granularity");
+    }
+    Ok(HistoryRequest {
+        ticks_history: request.series.symbol.as_str(),
+        start: range.start().secs(),
+        end: range.last().secs().to_string(),
+        count: request.limit,
+        style: style(request.series.kind),
+        granularity: granularity.map(u32::from),
+        req_id,
+    })
+}
+
+/// The API's word for a kind of record; candles answer as `candles`, ticks as `history`.
+pub(super) fn style(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ticks => "ticks",
+        Kind::Candles(_) => "candles",
+    }
+}
+
+/// Reads a page of ticks.
+pub(super) fn tick_page(request: &PageRequest, text: &str) -> Result<Page<Tick>, SourceError> {
+    let what = describe(request);
+    let answer: HistoryAnswer = read(&what, text)?;
+    accept(&what, answer.error)?;
+    check_echo(request, answer.echo_req.as_ref())?;
+    let Some(history) = answer.history else {
+        return Err(malformed(&what, "`history` is missing"));
+    };
+    let (n_prices, n_times) = (history.prices.len(), history.times.len());
+    if n_prices != n_times {
+        return Err(malformed(&what, format!("{n_prices} prices for {n_times} times")));
+    }
+    let rows = history
+        .times
+        .iter()
+        .zip(&history.prices)
+        .map(|(&Seconds(secs), &Number(quote))| Tick { epoch: Epoch::new(secs), quote });
+    let pip_size = decimals(&what, answer.pip_size)?;
+    collect(request, n_times, rows, pip_size)
+}
+
+/// Reads a page of candles.
+pub(super) fn candle_page(request: &PageRequest, text: &str) -> Result<Page<Candle>, SourceError> {
+    let what = describe(request);
+    let answer: CandlesAnswer = read(&what, text)?;
+    accept(&what, answer.error)?;
+    check_echo(request, answer.echo_req.as_ref())?;
+    let Some(candles) = answer.candles else {
+        return Err(malformed(&what, "`candles` is missing"));
+    };
+    let rows = candles.iter().map(|row| Candle {
+        epoch: Epoch::new(row.epoch.0),
+        open: row.open.0,
+        high: row.high.0,
+        low: row.low.0,
+        close: row.close.0,
+    });
+    let pip_size = decimals(&what, answer.pip_size)?;
+    collect(request, candles.len(), rows, pip_size)
+}
+
+/// Reads the server's clock.
+pub(super) fn server_time(text: &str) -> Result<Epoch, SourceError> {
+    let what = "server time";
+    let answer: TimeAnswer = read(&what, text)?;
+    accept(&what, answer.error)?;
+    match answer.time {
+        Some(Seconds(secs)) if secs > 0 => Ok(Epoch::new(secs)),
+        _ => Err(malformed(&what, "`time` is missing")),
+    }
+}
+
+/// Reads what is offered. A row without a usable symbol is left out: nothing could ask for it.
+pub(super) fn instruments(text: &str) -> Result<Vec<Instrument>, SourceError> {
+    let what = "list of symbols";
+    let answer: SymbolsAnswer = read(&what, text)?;
+    accept(&what, answer.error)?;
+    let Some(rows) = answer.active_symbols else {
+        return Err(malformed(&what, "`active_symbols` is missing"));
+    };
+    Ok(rows.into_iter().filter_map(instrument).collect())
+}
+
+/// Reads one live tick of `symbol`.
+pub(super) fn live_tick(symbol: &Symbol, text: &str) -> Result<Tick, SourceError> {
+    let what = format!("live ticks of {symbol}");
+    let answer: TickAnswer = read(&what, text)?;
+    accept(&what, answer.error)?;
+    let Some(row) = answer.tick else {
+        return Err(malformed(&what, "`tick` is missing"));
+    };
+    if row.symbol.as_ref().is_some_and(|named| named.as_str() != symbol.as_str()) {
+        return Err(malformed(&what, "a tick of another symbol"));
+    }
+    let tick = Tick { epoch: Epoch::new(row.epoch.0), quote: row.quote.0 };
+    check_prices(&what, "tick", &tick)?;
+    Ok(tick)
+}
+
+fn instrument(row: SymbolRow) -> Option<Instrument> {
+    let symbol = row.underlying_symbol.non_empty().or(row.symbol.non_empty())?;
+    let symbol: Symbol = match symbol.parse() {
+        Ok(symbol) => symbol,
+        Err(error) => {
+            tracing::debug!(%error, "symbol left out");
+            return None;
+        }
+    };
+    let is_set = |flag: Option<Number>| flag.is_some_and(|Number(value)| value == 1.0);
+    Some(Instrument {
+        symbol,
+        name: row.underlying_symbol_name.non_empty().or(row.display_name.non_empty()),
+        market: row.market.0,
+        pip_size: row.pip_size.or(row.pip).and_then(|Number(step)| decimals_of_step(step)),
+        is_open: is_set(row.exchange_is_open) && !is_set(row.is_trading_suspended),
+    })
+}
+
+/// One deserialization of the whole answer.
+fn read<'a, T: serde::Deserialize<'a>>(
+    what: &dyn std::fmt::Display,
+    text: &'a str,
+) -> Result<T, SourceError> {
+    serde_json::from_str(text)
+        .map_err(|error| malformed(what, "it cannot be read").with_cause(Unreadable::from(error)))
+}
+
+/// Why JSON could not be read. serde repeats values of the answer, which may be anything.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unreadable(String);
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self(printable(&error.to_string()))
+    }
+}
+
+/// Passes an answer that is no error.
+fn accept(what: &dyn std::fmt::Display, error: Option<ApiError>) -> Result<(), SourceError> {
+    match error {
+        None => Ok(()),
+        Some(ApiError { code, message }) => Err(refused(what, code.as_str(), message.as_str())),
+    }
+}
+
+/// Notices the answer to another request under this one's number: proved by any field that the
+/// server repeats otherwise than it was asked.
+fn check_echo(request: &PageRequest, echo: Option<&Echo>) -> Result<(), SourceError> {
+    let Some(echo) = echo else { return Ok(()) };
+    let Series { symbol, kind } = &request.series;
+    let differs = |echoed: &Option<Text>, asked: &str| {
+        echoed.as_ref().is_some_and(|Text(text)| !text.is_empty() && text != asked)
+    };
+    // The same width is meant by ticks with any granularity: the API ignores it there.
+    let width = kind.granularity();
+    let other = if differs(&echo.ticks_history, symbol.as_str()) {
+        "symbol"
+    } else if differs(&echo.start, &request.range.start().secs().to_string()) {
+        "start"
+    } else if differs(&echo.end, &request.range.last().secs().to_string()) {
+        "end"
+    } else if differs(&echo.style, style(*kind)) {
+        "style"
+    } else if width.is_some_and(|width| differs(&echo.granularity, &width.to_string())) {
+        "granularity"
+    } else {
+        return Ok(());
+    };
+    Err(malformed(&describe(request), format!("answer to another request, with another {other}")))
+}
+
+/// Checks every row, undoes doubled and misaligned ones, and makes the page.
+fn collect<R: Record>(
+    request: &PageRequest,
+    n_rows: usize,
+    rows: impl Iterator<Item = R>,
+    pip_size: Option<u8>,
+) -> Result<Page<R>, SourceError> {
+    let what = describe(request);
+    let n_received = u32::try_from(n_rows).unwrap_or(u32::MAX);
+    if n_received > request.limit {
+        let problem = format!("{n_received} rows, at most {} were asked", request.limit);
+        return Err(malformed(&what, problem));
+    }
+    let name = row_name(request.series.kind);
+    let width = request.series.kind.granularity().map_or(1, Granularity::secs);
+    let mut page = Page {
+        records: Vec::with_capacity(n_rows),
+        n_received,
+        pip_size,
+        n_duplicates: 0,
+        conflicts: Vec::new(),
+    };
+    let mut newest = Epoch::new(i64::MIN);
+    for row in rows {
+        if row.epoch() < newest {
+            let problem = format!("the {name} of {} comes after one of {newest}", row.epoch());
+            return Err(malformed(&what, problem));
+        }
+        newest = row.epoch();
+        // A partial first candle, or a bogus one-second candle at the very end.
+        if newest.secs() % width != 0 {
+            tracing::debug!(series = %request.series, epoch = %newest, "misaligned candle dropped");
+            continue;
+        }
+        check_prices(&what, name, &row)?;
+        add(&mut page, row);
+    }
+    Ok(page)
+}
+
+fn add<R: Record>(page: &mut Page<R>, row: R) {
+    match page.records.last() {
+        Some(&kept) if kept.epoch() == row.epoch() && kept == row => page.n_duplicates += 1,
+        Some(&kept) if kept.epoch() == row.epoch() => {
+            page.conflicts.push(RowConflict { kept, refused: row });
+        }
+        _ => page.records.push(row),
+    }
+}
+
+fn check_prices<R: Record>(
+    what: &dyn std::fmt::Display,
+    name: &str,
+    row: &R,
+) -> Result<(), SourceError> {
+    // NaN stands for whatever was no number, null included.
+    if row.prices().as_ref().iter().all(|price| price.is_finite() && *price > 0.0) {
+        return Ok(());
+    }
+    let problem = format!("the {name} of {} has a price that is no positive number", row.epoch());
+    Err(malformed(what, problem))
+}
+
+fn row_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ticks => "tick",
+        Kind::Candles(_) => "candle",
+    }
+}
+
+/// `pip_size` of `ticks_history`: a number of decimals, written `2` or `2.0`.
+fn decimals(
+    what: &dyn std::fmt::Display,
+    given: Option<Number>,
+) -> Result<Option<u8>, SourceError> {
+    let Some(Number(given)) = given else { return Ok(None) };
+    match (0..=MAX_DECIMALS).find(|&decimals| f64::from(decimals) == given) {
+        Some(decimals) => Ok(Some(decimals)),
+        None => Err(malformed(what, format!("`pip_size` {given} is no number of decimals"))),
+    }
+}
+
+/// `pip_size` of v1 `active_symbols` and `pip` of legacy: the smallest step, `0.01` for 2 decimals.
+fn decimals_of_step(step: f64) -> Option<u8> {
+    // A step above 1 could only be a number of decimals by mistake; the history will tell.
+    if !(step > 0.0 && step <= 1.0) {
+        return None;
+    }
+    let is_whole = |value: f64| (value - value.round()).abs() < 1e-6 && value.round() >= 1.0;
+    (0..=MAX_DECIMALS).find(|&decimals| is_whole(step * 10f64.powi(i32::from(decimals))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::EpochRange;
+
+    fn request(kind: Kind, start: i64, end: i64) -> PageRequest {
+        PageRequest {
+            series: Series { symbol: "R_50".parse().unwrap(), kind },
+            range: EpochRange::new(Epoch::new(start), Epoch::new(end)).unwrap(),
+            limit: 5,
+        }
+    }
+
+    fn ticks(text: &str) -> Result<Page<Tick>, SourceError> {
+        tick_page(&request(Kind::Ticks, 100, 200), text)
+    }
+
+    fn candles(text: &str) -> Result<Page<Candle>, SourceError> {
+        candle_page(&request(Kind::Candles(Granularity::MINUTE), 120, 360), text)
+    }
+
+    fn history(times: &str, prices: &str) -> String {
+        format!(r#"{{"history":{{"times":[{times}],"prices":[{prices}]}},"pip_size":2}}"#)
+    }
+
+    fn check_malformed(text: &str, expected: &str) {
+        let error = ticks(text).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Malformed, "{text}");
+        let cause = error.cause.as_ref().map_or(String::new(), ToString::to_string);
+        let told = format!("{}; {cause}", error.message);
+        assert!(told.contains(expected), "{text}: {told}");
+    }
+
+    #[test]
+    fn half_open_becomes_inclusive() {
+        let asked = request(Kind::Ticks, 100, 200);
+        let asked = history_request(&asked, 1).unwrap();
+        assert_eq!((asked.start, asked.end.as_str(), asked.granularity), (100, "199", None));
+        let asked = request(Kind::Candles(Granularity::MINUTE), 120, 360);
+        let asked = history_request(&asked, 1).unwrap();
+        assert_eq!((asked.start, asked.end.as_str(), asked.granularity), (120, "359", Some(60)));
+        assert_eq!(asked.style, "candles");
+    }
+
+    #[test]
+    fn never_asks_what_could_only_be_refused() {
+        let kind = |request: &PageRequest| history_request(request, 1).unwrap_err().kind;
+        assert_eq!(
+            kind(&request(Kind::Candles(Granularity::MINUTE), 121, 360)),
+            ErrorKind::Rejected
+        );
+        assert_eq!(
+            kind(&request(Kind::Candles(Granularity::MINUTE), 120, 361)),
+            ErrorKind::Rejected
+        );
+        assert_eq!(kind(&request(Kind::Ticks, -1, 360)), ErrorKind::Rejected);
+        let none = PageRequest { limit: 0, ..request(Kind::Ticks, 100, 200) };
+        assert_eq!(kind(&none), ErrorKind::Rejected);
+    }
+
+    #[test]
+    fn reads_ticks_with_trailing_zeros_dropped_and_prices_as_text() {
+        let page = ticks(&history("100,102,104", r#"616.4,"616.50",617"#)).unwrap();
+        let quotes: Vec<_> = page.records.iter().map(|tick| tick.quote).collect();
+        assert_eq!(quotes, [616.4, 616.5, 617.0]);
+        assert_eq!((page.n_received, page.pip_size, page.n_duplicates), (3, Some(2), 0));
+    }
+
+    #[test]
+    fn a_closed_market_is_an_empty_page() {
+        assert_eq!(ticks(&history("", "")).unwrap().records, []);
+        assert_eq!(candles(r#"{"candles":[],"msg_type":"candles"}"#).unwrap().records, []);
+    }
+
+    #[test]
+    fn doubled_rows_are_counted_and_contradictions_told() {
+        let page = ticks(&history("100,100,100,102", "1.5,1.5,1.6,1.7")).unwrap();
+        let tick = |epoch, quote| Tick { epoch: Epoch::new(epoch), quote };
+        assert_eq!(page.records, [tick(100, 1.5), tick(102, 1.7)]);
+        assert_eq!((page.n_received, page.n_duplicates), (4, 1));
+        let conflict = RowConflict { kept: tick(100, 1.5), refused: tick(100, 1.6) };
+        assert_eq!(page.conflicts, [conflict]);
+    }
+
+    #[test]
+    fn refuses_pages_that_are_not_in_good_form() {
+        check_malformed(&history("100,102", "1,null"), "tick of 1970-01-01T00:01:42Z has a price");
+        check_malformed(&history("100,102", r#"1,"NaN""#), "00:01:42Z has a price");
+        check_malformed(&history("100,102", "0,1"), "00:01:40Z has a price");
+        check_malformed(&history("100,102", "-1,1"), "00:01:40Z has a price");
+        check_malformed(&history("100,102", "1,NaN"), "cannot be read");
+        check_malformed(&history("100,102", "1,1e999"), "cannot be read");
+        check_malformed(&history("102,100", "1,1"), "tick of 1970-01-01T00:01:40Z comes after");
+        check_malformed(&history("100,102", "1"), "1 prices for 2 times");
+        check_malformed(&history("100,null", "1,1"), "cannot be read");
+        check_malformed(&history("100,101.5", "1,1"), "not whole");
+        check_malformed(&history("1,2,3,4,5,6", "1,1,1,1,1,1"), "6 rows, at most 5");
+        check_malformed(r#"{"msg_type":"history"}"#, "`history` is missing");
+        check_malformed(r#"{"history":null}"#, "`history` is missing");
+        check_malformed(r#"{"candles":[]}"#, "`history` is missing");
+        check_malformed(r#"{"history":{"prices":[]}}"#, "missing field `times`");
+        check_malformed(r#"{"history":{"prices":[],"times":[]},"pip_size":11}"#, "`pip_size` 11");
+        check_malformed(r#"{"history":{"prices":[],"times":[]},"pip_size":0.01}"#, "`pip_size`");
+        check_malformed("{\"history\":", "cannot be read");
+        check_malformed(&"{\"history\":".repeat(10_000), "cannot be read");
+        check_malformed("\u{1b}[2J", "cannot be read");
+    }
+
+    #[test]
+    fn refuses_the_answer_to_another_request() {
+        let echo = |field: &str| {
+            format!(r#"{{"echo_req":{{{field}}},"history":{{"prices":[],"times":[]}}}}"#)
+        };
+        for fine in [
+            r#""ticks_history":"R_50","start":100,"end":"199","style":"ticks""#,
+            r#""start":"100","end":199,"req_id":7,"granularity":60,"count":9"#,
+            "",
+        ] {
+            assert!(ticks(&echo(fine)).is_ok(), "{fine}");
+        }
+        check_malformed(&echo(r#""ticks_history":"R_100""#), "another symbol");
+        check_malformed(&echo(r#""start":101"#), "another start");
+        check_malformed(&echo(r#""end":"200""#), "another end");
+        check_malformed(&echo(r#""style":"candles""#), "another style");
+        let other_width = r#"{"echo_req":{"granularity":120},"candles":[]}"#;
+        assert_eq!(candles(other_width).unwrap_err().kind, ErrorKind::Malformed);
+    }
+
+    /// Beyond the wall the API answers with its newest data while echoing what was asked; the page
+    /// has to reach the pager, which alone can tell a wall from a fault.
+    #[test]
+    fn a_substituted_page_passes_and_does_not_fit() {
+        let page = ticks(
+            r#"{"echo_req":{"ticks_history":"R_50","start":100,"end":"199","style":"ticks"},
+                "history":{"prices":[252.6655,252.662],"times":[1722807400,1722807402]},
+                "msg_type":"history","pip_size":4,"req_id":7}"#,
+        )
+        .unwrap();
+        assert_eq!(page.pip_size, Some(4));
+        assert!(!page.fits(request(Kind::Ticks, 100, 200).range));
+    }
+
+    #[test]
+    fn drops_partial_and_bogus_candles_but_counts_them() {
+        let row = |epoch: i64| {
+            format!(r#"{{"epoch":{epoch},"open":"1.50","high":2,"low":1,"close":1.7}}"#)
+        };
+        let rows = [130, 180, 240, 359].map(row).join(",");
+        let page = candles(&format!(r#"{{"candles":[{rows}],"pip_size":2.0}}"#)).unwrap();
+        let epochs: Vec<_> = page.records.iter().map(|candle| candle.epoch.secs()).collect();
+        assert_eq!(epochs, [180, 240]);
+        assert_eq!((page.n_received, page.pip_size), (4, Some(2)));
+        assert_eq!(page.records[0].open, 1.5);
+    }
+
+    #[test]
+    fn refuses_candles_with_missing_or_wrong_prices() {
+        let bad = |row: &str| candles(&format!(r#"{{"candles":[{row}]}}"#)).unwrap_err();
+        let error = bad(r#"{"epoch":180,"open":1,"high":null,"low":1,"close":1}"#);
+        assert!(error.message.contains("candle of 1970-01-01T00:03:00Z"), "{error}");
+        assert_eq!(bad(r#"{"epoch":180,"open":1,"high":1,"low":1}"#).kind, ErrorKind::Malformed);
+        assert_eq!(candles(r#"{"history":{}}"#).unwrap_err().kind, ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn an_error_answer_is_an_error_whatever_else_it_holds() {
+        let text = r#"{"error":{"code":"RateLimit","message":"You have reached the rate limit for ticks_history."},
+            "history":{"prices":[],"times":[]},"msg_type":"ticks_history"}"#;
+        let error = ticks(text).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::RateLimited);
+        assert!(error.message.contains("too frequent"), "{error}");
+        let odd = ticks(r#"{"error":{"code":5,"message":{}}}"#).unwrap_err();
+        assert_eq!(odd.kind, ErrorKind::Unknown);
+        assert!(odd.message.contains("`5`"), "{odd}");
+    }
+
+    #[test]
+    fn both_generations_of_symbol_lists_are_read() {
+        let list = instruments(
+            r#"{"active_symbols":[
+                {"exchange_is_open":1,"is_trading_suspended":0,"market":"synthetic_index","pip_size":0.01,
+                 "underlying_symbol":"R_100","underlying_symbol_name":"Volatility 100 Index"},
+                {"exchange_is_open":0,"market":"forex","pip":0.00001,"symbol":"frxEURUSD","display_name":"EUR/USD"},
+                {"exchange_is_open":1,"is_trading_suspended":1,"symbol":"stpRNG","pip":"0.1"},
+                {"symbol":"../../etc"},{}]}"#,
+        )
+        .unwrap();
+        let told: Vec<_> = list
+            .iter()
+            .map(|i| (i.symbol.as_str(), i.name.as_deref(), i.pip_size, i.is_open))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("R_100", Some("Volatility 100 Index"), Some(2), true),
+                ("frxEURUSD", Some("EUR/USD"), Some(5), false),
+                ("stpRNG", None, Some(1), false),
+            ]
+        );
+        assert!(list[0].is_continuous());
+    }
+
+    #[test]
+    fn a_step_becomes_decimals() {
+        let check = |step: f64, expected| assert_eq!(decimals_of_step(step), expected, "{step}");
+        check(1.0, Some(0));
+        check(0.1, Some(1));
+        check(0.01, Some(2));
+        check(0.0001, Some(4));
+        check(1e-5, Some(5));
+        check(0.25, Some(2));
+        check(2.0, None);
+        check(0.0, None);
+        check(-0.1, None);
+        check(f64::NAN, None);
+        check(1e-12, None);
+    }
+
+    #[test]
+    fn the_server_clock_is_read_or_refused() {
+        assert_eq!(
+            server_time(r#"{"msg_type":"time","time":1786147200}"#).unwrap(),
+            Epoch::new(1_786_147_200)
+        );
+        assert_eq!(server_time(r#"{"msg_type":"time"}"#).unwrap_err().kind, ErrorKind::Malformed);
+        let refused = server_time(r#"{"error":{"code":"CallError"}}"#).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::ServerFault);
+    }
+
+    #[test]
+    fn a_live_tick_is_checked_like_any_other() {
+        let symbol: Symbol = "R_50".parse().unwrap();
+        let text = r#"{"tick":{"epoch":1524812092,"id":"x","quote":271.8108,"symbol":"R_50"}}"#;
+        assert_eq!(live_tick(&symbol, text).unwrap().quote, 271.8108);
+        let other: Symbol = "R_75".parse().unwrap();
+        assert_eq!(live_tick(&other, text).unwrap_err().kind, ErrorKind::Malformed);
+        let closed =
+            r#"{"error":{"code":"MarketIsClosed","message":"This market is presently closed."}}"#;
+        assert_eq!(live_tick(&symbol, closed).unwrap_err().kind, ErrorKind::MarketClosed);
+    }
+}

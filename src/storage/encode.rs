@@ -70,8 +70,9 @@ impl FromStr for Compression {
             _ => {
                 let level = text.strip_prefix("zstd:").ok_or_else(invalid)?;
                 let level = level.parse().map_err(|_| invalid())?;
-                ZstdLevel::try_new(level).map_err(|_| invalid())?;
-                Ok(Self::Zstd(level))
+                let compression = Self::Zstd(level);
+                compression.codec().map_err(|_| invalid())?;
+                Ok(compression)
             }
         }
     }
@@ -80,6 +81,10 @@ impl FromStr for Compression {
 impl Compression {
     fn codec(self) -> Result<parquet::basic::Compression, ParquetError> {
         Ok(match self {
+            // Level 0 would mean whatever the library takes for its default.
+            Self::Zstd(level @ ..1) => {
+                return Err(ParquetError::General(format!("zstd has no level {level}")));
+            }
             Self::Zstd(level) => parquet::basic::Compression::ZSTD(ZstdLevel::try_new(level)?),
             Self::Snappy => parquet::basic::Compression::SNAPPY,
             Self::None => parquet::basic::Compression::UNCOMPRESSED,

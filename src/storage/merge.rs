@@ -142,12 +142,16 @@ impl<R: Record> OpenSegment<R> {
 /// Collects findings, a few of each sort by name and the rest by number.
 struct Remarks {
     subject: String,
-    sorts: [Sort; 3],
+    restated: Sort,
+    conflicting: Sort,
+    vanished: Sort,
 }
 
+/// Findings of one sort.
 struct Sort {
     severity: Severity,
     kind: FindingKind,
+    /// What those are that are only counted.
     rest: &'static str,
     listed: Vec<Finding>,
     n_more: u64,
@@ -155,66 +159,71 @@ struct Sort {
 
 impl Remarks {
     fn new(key: &PartitionKey) -> Self {
-        let sort =
-            |severity, kind, rest| Sort { severity, kind, rest, listed: Vec::new(), n_more: 0 };
         Self {
             subject: key.to_string(),
-            sorts: [
-                sort(
-                    Severity::Error,
-                    FindingKind::Restatement,
-                    "rows for which the source names another price; the published rows stay",
-                ),
-                sort(
-                    Severity::Error,
-                    FindingKind::ConflictingTick,
-                    "rows for which two answers name different prices; the first stays",
-                ),
-                sort(
-                    Severity::Warning,
-                    FindingKind::Restatement,
-                    "published rows that the source no longer has; they stay",
-                ),
-            ],
+            restated: Sort::new(
+                Severity::Error,
+                FindingKind::Restatement,
+                "rows for which the source names another price; the published rows stay",
+            ),
+            conflicting: Sort::new(
+                Severity::Error,
+                FindingKind::ConflictingTick,
+                "rows for which two answers name different prices; the first stays",
+            ),
+            vanished: Sort::new(
+                Severity::Warning,
+                FindingKind::Restatement,
+                "published rows that the source no longer has; they stay",
+            ),
         }
     }
 
     fn restated<R: Record>(&mut self, kept: &R, refused: &R) {
-        self.add(0, kept, format!("the published {}", prices(kept)), prices(refused));
+        let text = || (format!("the published {}", prices(kept)), prices(refused));
+        self.restated.add(&self.subject, kept.epoch(), text);
     }
 
     fn conflicting<R: Record>(&mut self, kept: &R, refused: &R) {
-        self.add(1, kept, format!("one answer; kept was {}", prices(kept)), prices(refused));
+        let text = || (format!("one price; kept was {}", prices(kept)), prices(refused));
+        self.conflicting.add(&self.subject, kept.epoch(), text);
     }
 
     fn vanished<R: Record>(&mut self, row: &R) {
-        let expected = format!("the published {}", prices(row));
-        self.add(2, row, expected, "no such row in the new answer; the published row stays".into());
-    }
-
-    fn add<R: Record>(&mut self, sort: usize, row: &R, expected: String, found: String) {
-        let subject = format!("{} at {}", self.subject, row.epoch());
-        let sort = &mut self.sorts[sort];
-        if sort.listed.len() == MAX_LISTED {
-            sort.n_more += 1;
-            return;
-        }
-        let finding = sort.finding(&subject, &expected, &found);
-        sort.listed.push(finding);
+        let found = "no such row in the new answer; the published row stays";
+        let text = || (format!("the published {}", prices(row)), found.to_owned());
+        self.vanished.add(&self.subject, row.epoch(), text);
     }
 
     fn into_findings(self) -> Vec<Finding> {
         let subject = self.subject;
-        let all = self.sorts.into_iter().flat_map(|sort| {
-            let rest = format!("{} more {}", sort.n_more, sort.rest);
-            let rest = (sort.n_more > 0).then(|| sort.finding(&subject, "none", &rest));
-            sort.listed.into_iter().chain(rest)
-        });
-        all.collect()
+        let sorts = [self.restated, self.conflicting, self.vanished];
+        sorts.into_iter().flat_map(|sort| sort.into_findings(&subject)).collect()
     }
 }
 
 impl Sort {
+    fn new(severity: Severity, kind: FindingKind, rest: &'static str) -> Self {
+        Self { severity, kind, rest, listed: Vec::new(), n_more: 0 }
+    }
+
+    /// `text` gives what was expected and what was found; it is not asked for what is only counted.
+    fn add(&mut self, subject: &str, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
+        if self.listed.len() == MAX_LISTED {
+            self.n_more += 1;
+            return;
+        }
+        let (expected, found) = text();
+        let finding = self.finding(&format!("{subject} at {epoch}"), &expected, &found);
+        self.listed.push(finding);
+    }
+
+    fn into_findings(self, subject: &str) -> impl Iterator<Item = Finding> + use<> {
+        let found = format!("{} more {}", self.n_more, self.rest);
+        let rest = (self.n_more > 0).then(|| self.finding(subject, "none", &found));
+        self.listed.into_iter().chain(rest)
+    }
+
     fn finding(&self, subject: &str, expected: &str, found: &str) -> Finding {
         match self.severity {
             Severity::Error => Finding::error(self.kind, subject, expected, found),

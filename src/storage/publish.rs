@@ -367,14 +367,15 @@ fn open_old<R: Record>(
 /// Sets the published file aside; the run fails for this partition, and the next one asks again
 /// for what was lost.
 fn give_up(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> StoreError {
-    let StoreError::Damaged { path, problem } = error else { return error };
-    let retold = damaged(&path, problem.clone());
-    match remains.set_aside(kind, retold) {
-        Ok(()) => damaged(
+    if let Err(error) = remains.set_aside(kind, &error) {
+        return error;
+    }
+    match error {
+        StoreError::Damaged { path, problem } => damaged(
             &path,
             format!("{problem}; it is in quarantine now, and the next run asks for its rows again"),
         ),
-        Err(error) => error,
+        error => error,
     }
 }
 

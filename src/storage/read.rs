@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -14,6 +15,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Epoch, Record, StoreError};
@@ -62,13 +64,11 @@ impl PartitionFile {
     pub(super) fn open(path: &Path) -> Result<Self, Unusable> {
         let file =
             File::open(path).map_err(|error| Unusable::Unknown(io_error("open", path)(error)))?;
-        let metadata =
-            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new()).map_err(|error| {
-                match read_error(path, error) {
-                    error @ StoreError::Damaged { .. } => Unusable::Broken(error),
-                    error => Unusable::Unknown(error),
-                }
-            })?;
+        let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        let metadata = without_panic(path, load).map_err(|error| match error {
+            StoreError::Damaged { .. } => Unusable::Broken(error),
+            error => Unusable::Unknown(error),
+        })?;
         let footer = footer_of(&metadata).map_err(|error| match error {
             FooterError::Foreign => Unusable::NotOurs(damaged(
                 path,
@@ -110,11 +110,9 @@ impl PartitionFile {
     /// Starts to read the rows.
     pub(super) fn rows<R: Record>(&self) -> Result<Rows<R>, StoreError> {
         let file = self.file.try_clone().map_err(io_error("open", &self.path))?;
-        let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
-                .with_batch_size(BATCH_ROWS)
-                .build()
-                .map_err(|error| read_error(&self.path, error))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let reader = without_panic(&self.path, || builder.with_batch_size(BATCH_ROWS).build())?;
         Ok(Rows {
             path: self.path.clone(),
             reader,
@@ -171,11 +169,9 @@ impl<R: Record> Rows<R> {
     /// The next row, or `None` behind the last.
     pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
         while self.batch.is_empty() {
-            match self.reader.next() {
-                Some(Ok(batch)) => self.batch = self.decode(&batch)?,
-                Some(Err(error)) => {
-                    return Err(damaged(&self.path, format!("cannot be read as Parquet: {error}")));
-                }
+            let next = || self.reader.next().transpose().map_err(ParquetError::from);
+            match without_panic(&self.path, next)? {
+                Some(batch) => self.batch = self.decode(&batch)?,
                 None => return Ok(None),
             }
         }
@@ -212,6 +208,18 @@ impl<R: Record> Rows<R> {
             .collect();
         self.digest.update(&rows);
         Ok(rows.into())
+    }
+}
+
+/// Runs a step of the decoder, which panics at some of the numbers a flipped bit can make
+/// (a negative offset, for one). To us that is a damaged file like any other.
+fn without_panic<T>(
+    path: &Path,
+    step: impl FnOnce() -> Result<T, ParquetError>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(result) => result.map_err(|error| read_error(path, error)),
+        Err(_) => Err(damaged(path, "cannot be read as Parquet: its numbers make no sense")),
     }
 }
 

@@ -130,20 +130,20 @@ impl<'a> Remains<'a> {
                 return Err(error);
             }
             Err(Unusable::Broken(error)) => {
-                self.set_aside(FindingKind::Unreadable, error)?;
+                self.set_aside(FindingKind::Unreadable, &error)?;
                 return Ok(None);
             }
         };
         if file.footer.key != *self.key {
             let problem = format!("is the file of {} by its footer", file.footer.key);
-            self.set_aside(FindingKind::FooterMismatch, damaged(&self.parquet, problem))?;
+            self.set_aside(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
             return Ok(None);
         }
         match file.verify_rows::<R>() {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
                 // A later version may keep the days whose own hash still holds.
-                self.set_aside(FindingKind::RowsHash, error)?;
+                self.set_aside(FindingKind::RowsHash, &error)?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -202,7 +202,7 @@ impl<'a> Remains<'a> {
     pub(super) fn set_aside(
         &self,
         kind: FindingKind,
-        problem: StoreError,
+        problem: &StoreError,
     ) -> Result<(), StoreError> {
         tracing::warn!(partition = %self.key, %problem, "a published file cannot be trusted");
         if self.access == Access::Observer {
@@ -233,7 +233,7 @@ impl<'a> Remains<'a> {
     fn without_file(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
-            self.set_aside(FindingKind::SidecarMismatch, problem)?;
+            self.set_aside(FindingKind::SidecarMismatch, &problem)?;
         }
         if self.access == Access::Owner {
             self.staging.forget_intent()?;

@@ -1,1 +1,0 @@
-//! Tests of the store as a whole, on real files.

@@ -256,17 +256,7 @@ fn a_month_takes_little_more_than_two_bytes_a_row() {
     let archive = Archive::new();
     let options = StoreOptions::default();
     let store = ParquetStore::open(archive.root(), options, archive.inspector.clone()).unwrap();
-    let mut rows = walk(1_296_000);
-    let mut price = 1000.0;
-    for i in 0..rows.len() {
-        // The cents of the plain walk's steps, summed to something near a normal distribution.
-        let step = |k: usize| {
-            rows[(i * 7 + k * 13 + 1) % rows.len()].quote
-                - rows[(i * 7 + k * 13) % rows.len()].quote
-        };
-        price += (0..4).map(step).filter(|step| step.abs() < 1.0).sum::<f64>() * price * 0.0007;
-        rows[i].quote = (price * 100.0).round() / 100.0;
-    }
+    let rows = walk_of_100_percent_a_year(1_296_000);
     for chunk in rows.chunks(65_536) {
         let last = chunk.last().unwrap().epoch;
         let range = EpochRange::new(chunk[0].epoch, last.plus(2)).unwrap();
@@ -276,4 +266,23 @@ fn a_month_takes_little_more_than_two_bytes_a_row() {
     let bytes_per_row = published.file_size as f64 / published.record_count as f64;
     println!("{bytes_per_row:.3} bytes a row");
     assert!(bytes_per_row < 3.0, "{bytes_per_row}");
+}
+
+fn walk_of_100_percent_a_year(n_ticks: i64) -> Vec<Tick> {
+    let mut noise = 88_172_645_463_325_252_u64;
+    let mut uniform = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 7;
+        noise ^= noise << 17;
+        noise as f64 / u64::MAX as f64
+    };
+    let sigma_of_a_step = (2.0_f64 / (365.0 * 86_400.0)).sqrt();
+    let mut price = 1000.0;
+    let next = |i| {
+        // Twelve uniform numbers add up to a good normal one.
+        let normal = (0..12).map(|_| uniform()).sum::<f64>() - 6.0;
+        price *= 1.0 + sigma_of_a_step * normal;
+        tick(2 * i, (price * 100.0).round() / 100.0)
+    };
+    (0..n_ticks).map(next).collect()
 }

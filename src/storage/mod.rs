@@ -1,1 +1,269 @@
-//! (to be filled)
+//! Writes partitions: staging, merging, encoding, atomic publishing, locks.
+//!
+//! The promise kept here: at every instant, whatever is killed or unplugged, each published
+//! partition is whole, no published row is lost or replaced, and no answer that was staged has to
+//! be asked again. Nothing here knows where rows come from; everything blocks, so it is called on
+//! blocking threads. Memory is bounded by a few batches, however long the month.
+//!
+//! | file | does |
+//! |---|---|
+//! | `atomic` | the only rename: write aside, sync, rename, sync the folder |
+//! | `segment`, `staging` | answers on their way; checked before they are believed |
+//! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
+//! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
+//! | `recover` | what a crash or a foreign hand left behind |
+//! | `lock`, `facts` | one writer per series; what was learned of the source |
+
+mod atomic;
+mod describe;
+mod encode;
+mod errors;
+mod facts;
+mod lock;
+mod merge;
+mod publish;
+mod read;
+mod recover;
+mod segment;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::domain::{
+    Epoch, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
+    Segment, StoreError, StoredPartition,
+};
+use crate::format::Layout;
+use crate::format::schema::price_columns;
+
+use atomic::Draft;
+use encode::FileOptions;
+use errors::{damaged, io_error};
+use staging::Staging;
+
+pub use encode::{Compression, InvalidCompression};
+pub use lock::SeriesGuard;
+
+/// Rows per row group unless told otherwise: small enough for memory, large enough for size.
+pub const DEFAULT_ROW_GROUP_ROWS: usize = 131_072;
+
+/// Folders that other users need not look into.
+const PRIVATE_MODE: u32 = 0o700;
+const PUBLIC_MODE: u32 = 0o755;
+
+/// How a store writes, and on whose behalf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// How columns are compressed.
+    pub compression: Compression,
+    /// Rows per row group; at least 1.
+    pub row_group_rows: usize,
+    /// The endpoint whose facts are kept; a key, never opened.
+    pub endpoint: String,
+    /// Names the run, best differently each time; goes into the names of temporary files and
+    /// nowhere else.
+    pub session: String,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            compression: Compression::default(),
+            row_group_rows: DEFAULT_ROW_GROUP_ROWS,
+            endpoint: String::new(),
+            session: String::new(),
+        }
+    }
+}
+
+/// An archive of Parquet partitions below one folder.
+pub struct ParquetStore {
+    layout: Layout,
+    file: FileOptions,
+    endpoint: String,
+    names: Names,
+    started: Option<Epoch>,
+    inspector: Arc<dyn PartitionInspector>,
+    held: lock::HeldSeries,
+}
+
+/// Whether the series is ours to tidy, or only to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// This store holds the lock of the series, or is publishing.
+    Owner,
+    /// Another run may be writing: nothing is swept, moved or rebuilt.
+    Observer,
+}
+
+impl ParquetStore {
+    /// Names an archive; nothing is made on disk before something is written.
+    ///
+    /// # Errors
+    ///
+    /// If the compression level does not exist.
+    pub fn open(
+        root: impl Into<PathBuf>,
+        options: StoreOptions,
+        inspector: Arc<dyn PartitionInspector>,
+    ) -> Result<Self, StoreError> {
+        let layout = Layout::new(root);
+        let StoreOptions { compression, row_group_rows, endpoint, session } = options;
+        let file = FileOptions { compression, row_group_rows };
+        file.properties().map_err(|error| errors::write_error(layout.root(), error))?;
+        let names = Names::new(&session);
+        let held = lock::HeldSeries::default();
+        Ok(Self { layout, file, endpoint, names, started: None, inspector, held })
+    }
+
+    /// Notes when the run began, so that a second run can be told since when the first is at work.
+    #[must_use]
+    pub fn started_at(mut self, started: Epoch) -> Self {
+        self.started = Some(started);
+        self
+    }
+
+    /// Where everything of this archive lies.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Makes the root and the private folders and proves that both can be written.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot; whatever was made on the way is taken away again.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        let mut made = Vec::new();
+        let result = self
+            .make_private(&mut made)
+            .and_then(|()| self.probe(self.layout.root()))
+            .and_then(|()| self.probe(&self.layout.staging_root()));
+        if result.is_err() {
+            atomic::remove_dirs(&made);
+        }
+        result
+    }
+
+    fn probe(&self, dir: &Path) -> Result<(), StoreError> {
+        let draft = Draft::create(&dir.join("probe"), &self.names.next())?;
+        draft.writer()?.write_all(b"probe").map_err(io_error("write", draft.path()))?;
+        draft.sync()
+    }
+
+    fn make_private_dirs(&self) -> Result<(), StoreError> {
+        self.make_private(&mut Vec::new())
+    }
+
+    fn make_private(&self, made: &mut Vec<PathBuf>) -> Result<(), StoreError> {
+        let layout = &self.layout;
+        made.extend(atomic::make_dir(layout.root(), PUBLIC_MODE)?);
+        let dirs = [
+            (layout.private_dir(), PUBLIC_MODE),
+            (layout.locks_dir(), PRIVATE_MODE),
+            (layout.staging_root(), PRIVATE_MODE),
+            (layout.quarantine_dir(), PRIVATE_MODE),
+        ];
+        for (dir, mode) in dirs {
+            atomic::confine(layout.root(), &dir)?;
+            made.extend(atomic::make_dir(&dir, mode)?);
+        }
+        Ok(())
+    }
+
+    /// Makes a folder of the archive, unless a link would put it elsewhere.
+    fn make_dir_inside(&self, dir: &Path) -> Result<(), StoreError> {
+        atomic::confine(self.layout.root(), dir)?;
+        atomic::make_dir(dir, PUBLIC_MODE).map(drop)
+    }
+
+    /// Free places in quarantine, all with one number: `2026-03.parquet` becomes
+    /// `2026-03.1.parquet`, then `2026-03.2.parquet`.
+    fn quarantine_places<const N: usize>(
+        &self,
+        folder: &Path,
+        names: [&str; N],
+    ) -> Result<[PathBuf; N], StoreError> {
+        self.make_private_dirs()?;
+        let dir = self.layout.quarantine_dir().join(folder);
+        self.make_dir_inside(&dir)?;
+        for n in 1u32.. {
+            let places = names.map(|name| {
+                let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+                dir.join(format!("{stem}.{n}{rest}"))
+            });
+            if places.iter().all(|place| fs::symlink_metadata(place).is_err()) {
+                return Ok(places);
+            }
+        }
+        Err(damaged(&dir, "is full"))
+    }
+
+    fn access(&self, key: &PartitionKey) -> Access {
+        if lock::held(&self.held).contains(&key.series) { Access::Owner } else { Access::Observer }
+    }
+}
+
+impl<R: Record> PartitionStore<R> for ParquetStore {
+    /// Without the lock of the series nothing is tidied: leftovers are only not believed.
+    fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
+        check_kind::<R>(key)?;
+        recover::load::<R>(self, key, self.access(key))
+    }
+
+    fn stage(&self, key: &PartitionKey, segment: &Segment<R>) -> Result<(), StoreError> {
+        check_kind::<R>(key)?;
+        Staging::new(self, key).add(segment)
+    }
+
+    /// Where neither a file nor an answer exists, nothing is written: the result then counts no
+    /// rows and names the place where the file would be.
+    fn publish(
+        &self,
+        key: &PartitionKey,
+        publication: &Publication,
+    ) -> Result<Published, StoreError> {
+        check_kind::<R>(key)?;
+        publish::publish::<R>(self, key, publication)
+    }
+}
+
+fn check_kind<R: Record>(key: &PartitionKey) -> Result<(), StoreError> {
+    if price_columns(key.series.kind) == R::COLUMNS {
+        return Ok(());
+    }
+    let columns = R::COLUMNS.join(", ");
+    Err(damaged(Path::new(&key.to_string()), format!("cannot hold records of {columns}")))
+}
+
+/// Names that were never used before and never will be.
+#[derive(Debug)]
+struct Names {
+    prefix: String,
+}
+
+/// One for the whole process: two stores in it never share a name.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+impl Names {
+    fn new(session: &str) -> Self {
+        let legal = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        let session: String = session.chars().filter(legal).take(40).collect();
+        Self { prefix: format!("{session}-{}-", std::process::id()) }
+    }
+
+    fn next(&self) -> String {
+        format!("{}{}", self.prefix, COUNTER.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Tells whether a file name contains a name of this run.
+    fn is_own(&self, name: &str) -> bool {
+        name.contains(&self.prefix)
+    }
+}

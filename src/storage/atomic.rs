@@ -1,0 +1,275 @@
+//! Write aside, fsync the file, rename, fsync the directory: the only `rename` of the crate.
+//!
+//! Every file of an archive gets its name here, so no call site can forget a step. The steps are
+//! separate values ([`Draft`], [`Renamed`]); a crash between any two of them leaves either the old
+//! file or the new one, and at worst a draft that the next run sweeps. Also here: making folders
+//! durably, and the check that no symbolic link leads out of the archive.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use crate::domain::StoreError;
+
+use super::errors::{damaged, io_error};
+
+/// Ends the name of every unfinished file; readers that look for `*.parquet` never see one.
+pub(super) const DRAFT_SUFFIX: &str = ".titan-tmp";
+
+/// A file under its temporary name, in the folder of its final one.
+///
+/// Dropping it removes the file: an error on the way leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Draft {
+    temp: PathBuf,
+    target: PathBuf,
+    file: File,
+    is_renamed: bool,
+}
+
+/// A file that has its final name, but may lose it if the machine stops now.
+#[derive(Debug)]
+#[must_use = "the name is durable only after the folder is synced"]
+pub(super) struct Renamed {
+    target: PathBuf,
+}
+
+impl Draft {
+    /// Creates an empty draft of `target`; `unique` must never be used again.
+    pub(super) fn create(target: &Path, unique: &str) -> Result<Self, StoreError> {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let temp = target.with_file_name(format!(".{name}.{unique}{DRAFT_SUFFIX}"));
+        let create = || OpenOptions::new().write(true).create_new(true).open(&temp);
+        let file = match create() {
+            // A dead run had the same name, which happens where every run is process 1.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                fs::remove_file(&temp).and_then(|()| create())
+            }
+            result => result,
+        };
+        let file = file.map_err(io_error("create", &temp))?;
+        Ok(Self { temp, target: target.to_path_buf(), file, is_renamed: false })
+    }
+
+    /// Where it lies now.
+    pub(super) fn path(&self) -> &Path {
+        &self.temp
+    }
+
+    /// A second handle to write through.
+    pub(super) fn writer(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(io_error("open", &self.temp))
+    }
+
+    /// Makes the content durable.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_all().map_err(io_error("sync", &self.temp))
+    }
+
+    /// Takes the final name, replacing what had it.
+    pub(super) fn rename(mut self) -> Result<Renamed, StoreError> {
+        rename(&self.temp, &self.target)?;
+        self.is_renamed = true;
+        Ok(Renamed { target: self.target.clone() })
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            // The next run sweeps what cannot be removed now.
+            let _ = fs::remove_file(&self.temp);
+        }
+    }
+}
+
+impl Renamed {
+    /// Makes the new name durable.
+    pub(super) fn sync_dir(self) -> Result<(), StoreError> {
+        sync_dir(parent_of(&self.target))
+    }
+}
+
+/// Writes a small file in one go: all steps, in order.
+pub(super) fn write_file(target: &Path, unique: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let draft = Draft::create(target, unique)?;
+    (&draft.file).write_all(bytes).map_err(io_error("write", draft.path()))?;
+    draft.sync()?;
+    draft.rename()?.sync_dir()
+}
+
+/// Moves a file that cannot be trusted out of the way, durably. The folder of `to` must exist.
+pub(super) fn move_aside(from: &Path, to: &Path) -> Result<(), StoreError> {
+    rename(from, to)?;
+    sync_dir(parent_of(to))?;
+    sync_dir(parent_of(from))
+}
+
+/// Makes `dir` and whatever is missing above it, durably; returns what it made, outermost first.
+///
+/// `mode` holds for `dir` itself (on Unix, before the process's mask).
+pub(super) fn make_dir(dir: &Path, mode: u32) -> Result<Vec<PathBuf>, StoreError> {
+    let missing: Vec<_> =
+        dir.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.is_dir()).collect();
+    let mut made = Vec::new();
+    for at in missing.into_iter().rev() {
+        let result = make_one(at, if at == dir { mode } else { 0o755 })
+            .and_then(|()| sync_dir(parent_of(at)));
+        match result {
+            Ok(()) => made.push(at.to_path_buf()),
+            Err(error) => {
+                remove_dirs(&made);
+                return Err(error);
+            }
+        }
+    }
+    Ok(made)
+}
+
+/// Takes folders away again that were just made, innermost first, if they are still empty.
+pub(super) fn remove_dirs(made: &[PathBuf]) {
+    for dir in made.iter().rev() {
+        let _ = fs::remove_dir(dir);
+    }
+}
+
+fn make_one(dir: &Path, mode: u32) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    match builder.create(dir) {
+        // Another thread or run was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        result => result.map_err(io_error("create the folder", dir)),
+    }
+}
+
+/// Refuses `path` if a symbolic link on the way from `root` leads out of `root`.
+///
+/// The root itself may be a link: that is the user's choice of a disk.
+pub(super) fn confine(root: &Path, path: &Path) -> Result<(), StoreError> {
+    let relative = path
+        .strip_prefix(root)
+        .map_err(|_| damaged(path, "does not lie in the folder of the archive"))?;
+    let mut at = root.to_path_buf();
+    for part in relative {
+        at.push(part);
+        match fs::symlink_metadata(&at) {
+            Ok(metadata) if metadata.is_symlink() => stay_inside(root, &at)?,
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(io_error("look at", &at)(error)),
+        }
+    }
+    Ok(())
+}
+
+fn stay_inside(root: &Path, link: &Path) -> Result<(), StoreError> {
+    let root = fs::canonicalize(root).map_err(io_error("resolve", root))?;
+    match fs::canonicalize(link) {
+        Ok(real) if real.starts_with(root) => Ok(()),
+        _ => Err(damaged(
+            link,
+            "is a symbolic link that leads out of the archive; put a real folder or file there",
+        )),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "this is the one rename; its callers sync after it")]
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(io_error("give its final name to", from))
+}
+
+/// Makes names that were added to or removed from `dir` durable.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    // Elsewhere a folder cannot be opened as a file, and names are durable without this.
+    #[cfg(unix)]
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync the folder", dir))?;
+    #[cfg(not(unix))]
+    let _ = dir;
+    Ok(())
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("2026-03.parquet");
+        fs::write(&target, "old").unwrap();
+
+        let draft = Draft::create(&target, "run-1").unwrap();
+        draft.writer().unwrap().write_all(b"new").unwrap();
+        assert_eq!(names(dir.path()), [".2026-03.parquet.run-1.titan-tmp", "2026-03.parquet"]);
+        draft.sync().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "old");
+        draft.rename().unwrap().sync_dir().unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(names(dir.path()), ["2026-03.parquet"]);
+    }
+
+    #[test]
+    fn a_draft_that_is_given_up_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Draft::create(&dir.path().join("a"), "1").unwrap());
+        assert!(names(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn folders_are_made_with_their_parents_and_named_outermost_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        assert_eq!(make_dir(&deep, 0o755).unwrap(), [dir.path().join("a"), deep.clone()]);
+        assert!(make_dir(&deep, 0o755).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_folder_below_a_file_is_an_error_that_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = make_dir(&file.join("a/b"), 0o755).unwrap_err();
+        assert!(error.to_string().starts_with("cannot create the folder"), "{error}");
+        assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_links_that_stay_inside_are_followed() {
+        use std::os::unix::fs::symlink;
+
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = root.path();
+        fs::create_dir(root.join("real")).unwrap();
+        symlink(root.join("real"), root.join("inside")).unwrap();
+        symlink(outside.path(), root.join("outside")).unwrap();
+        symlink(root.join("nowhere"), root.join("dangling")).unwrap();
+
+        confine(root, &root.join("real/new.parquet")).unwrap();
+        confine(root, &root.join("inside/new.parquet")).unwrap();
+        for link in ["outside", "dangling"] {
+            let error = confine(root, &root.join(link).join("new.parquet")).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{error}");
+        }
+    }
+}

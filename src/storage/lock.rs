@@ -1,0 +1,120 @@
+//! One writer per series: a lock of the operating system with an owner record in the file.
+//!
+//! The lock dies with the process that holds it, so nothing ever has to be broken by hand. The
+//! file itself stays: removing it would let two writers lock two files of one name.
+
+use std::collections::HashSet;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Epoch, Series, SeriesLocks, StoreError};
+
+use super::errors::io_error;
+use super::{ParquetStore, atomic};
+
+/// The series that this store has locked.
+pub(super) type HeldSeries = Arc<Mutex<HashSet<Series>>>;
+
+/// An owner record is one short line.
+const MAX_RECORD_BYTES: u64 = 1024;
+
+/// Holds the lock of one series until it is dropped.
+#[derive(Debug)]
+pub struct SeriesGuard {
+    file: File,
+    series: Series,
+    held: HeldSeries,
+}
+
+impl Drop for SeriesGuard {
+    fn drop(&mut self) {
+        held(&self.held).remove(&self.series);
+        // An empty record names nobody wrongly in the moment before the next owner writes its own.
+        let _ = self.file.set_len(0);
+        // Closing the file lets go of the lock.
+    }
+}
+
+/// Who holds a lock.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    pid: u32,
+    host: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+impl std::fmt::Display for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let host = self.host.escape_default();
+        write!(f, "process {} on `{host}`", self.pid)?;
+        match &self.since {
+            Some(since) => write!(f, " since {}", since.escape_default()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl SeriesLocks for ParquetStore {
+    type Guard = SeriesGuard;
+
+    fn lock(&self, series: &Series) -> Result<SeriesGuard, StoreError> {
+        self.make_private_dirs()?;
+        let path = self.layout.lock(series);
+        atomic::confine(self.layout.root(), &path)?;
+        let mut file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Held {
+                    series: series.to_string(),
+                    owner: read_owner(file),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+        }
+        write_owner(&mut file, self.started).map_err(io_error("write", &path))?;
+        held(&self.held).insert(series.clone());
+        Ok(SeriesGuard { file, series: series.clone(), held: self.held.clone() })
+    }
+}
+
+/// The set, whatever happened to a thread that had it.
+pub(super) fn held(held: &HeldSeries) -> std::sync::MutexGuard<'_, HashSet<Series>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens a lock file, making it if need be; its content stays.
+pub(super) fn open(path: &Path) -> Result<File, StoreError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).map_err(io_error("open", path))
+}
+
+fn write_owner(file: &mut File, since: Option<Epoch>) -> std::io::Result<()> {
+    let since = since.map(|since| since.to_string());
+    let owner = Owner { pid: std::process::id(), host: host_name(), since };
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(&owner)?)
+}
+
+fn read_owner(file: File) -> String {
+    let mut text = String::new();
+    let read = file.take(MAX_RECORD_BYTES).read_to_string(&mut text);
+    match read.ok().and_then(|_| serde_json::from_str::<Owner>(&text).ok()) {
+        Some(owner) => owner.to_string(),
+        None => "another process".to_owned(),
+    }
+}
+
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let environment = || std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok();
+    let name = kernel.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+    name.or_else(environment).unwrap_or_else(|| "an unnamed host".to_owned())
+}

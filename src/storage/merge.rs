@@ -1,0 +1,240 @@
+//! Published rows and staged segments → one ascending stream of unique rows.
+//!
+//! A published row is never dropped and never replaced: a source that changes its mind becomes a
+//! finding. Memory: one batch of the published file and one buffer per segment that is open.
+
+use std::collections::VecDeque;
+
+use crate::domain::{Epoch, Finding, FindingKind, PartitionKey, Record, Severity, StoreError};
+use crate::format::RowsDigests;
+
+use super::read::Rows;
+use super::segment::{SegmentRows, StagedSegment};
+
+/// Findings of one sort that are listed; the rest is only counted.
+const MAX_LISTED: usize = 20;
+
+/// The merged rows, one after the other.
+pub(super) struct Merge<R> {
+    published: Option<Published<R>>,
+    waiting: VecDeque<StagedSegment>,
+    open: Vec<OpenSegment<R>>,
+    remarks: Remarks,
+}
+
+struct Published<R> {
+    rows: Rows<R>,
+    head: Option<R>,
+}
+
+struct OpenSegment<R> {
+    rows: SegmentRows<R>,
+    head: Option<R>,
+    end: Epoch,
+}
+
+/// What a merge saw.
+pub(super) struct Merged {
+    /// Restatements, conflicts and rows that the source no longer has.
+    pub(super) findings: Vec<Finding>,
+    /// What the published rows hash to, if there were any to read.
+    pub(super) published: Option<RowsDigests>,
+}
+
+impl<R: Record> Merge<R> {
+    /// Starts to merge; `segments` must be sorted by their start.
+    pub(super) fn new(
+        key: &PartitionKey,
+        published: Option<Rows<R>>,
+        segments: &[StagedSegment],
+    ) -> Result<Self, StoreError> {
+        let published = match published {
+            Some(mut rows) => Some(Published { head: rows.next_row()?, rows }),
+            None => None,
+        };
+        Ok(Self {
+            published,
+            waiting: segments.iter().cloned().collect(),
+            open: Vec::new(),
+            remarks: Remarks::new(key),
+        })
+    }
+
+    /// The next row, or `None` behind the last.
+    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
+        let Some(epoch) = self.open_up_to_lowest()? else { return Ok(None) };
+        // A segment stays until its range ends: what it does not hold, the source does not have.
+        self.open.retain(|segment| segment.end > epoch);
+        let published = self.take_published(epoch)?;
+        let mut kept = published;
+        let mut is_answered = self.open.is_empty();
+        for segment in &mut self.open {
+            let Some(row) = segment.take(epoch)? else { continue };
+            is_answered = true;
+            match kept {
+                None => kept = Some(row),
+                Some(kept) if kept == row => {}
+                Some(kept) if published.is_some() => self.remarks.restated(&kept, &row),
+                Some(kept) => self.remarks.conflicting(&kept, &row),
+            }
+        }
+        if let (Some(row), false) = (published, is_answered) {
+            self.remarks.vanished(&row);
+        }
+        Ok(kept)
+    }
+
+    /// What was seen on the way; call it behind the last row.
+    pub(super) fn finish(self) -> Merged {
+        Merged {
+            findings: self.remarks.into_findings(),
+            published: self.published.map(|published| published.rows.digests()),
+        }
+    }
+
+    /// Opens every segment that could hold the next row and returns the epoch of that row.
+    fn open_up_to_lowest(&mut self) -> Result<Option<Epoch>, StoreError> {
+        loop {
+            let lowest = self.lowest_head();
+            let is_due = |segment: &StagedSegment| {
+                lowest.is_none_or(|lowest| segment.range.start() <= lowest)
+            };
+            if !self.waiting.front().is_some_and(is_due) {
+                return Ok(lowest);
+            }
+            if let Some(segment) = self.waiting.pop_front() {
+                self.open.push(OpenSegment::open(&segment)?);
+            }
+        }
+    }
+
+    fn lowest_head(&self) -> Option<Epoch> {
+        let published = self.published.iter().filter_map(|published| published.head);
+        let staged = self.open.iter().filter_map(|segment| segment.head);
+        published.chain(staged).map(|row| row.epoch()).min()
+    }
+
+    fn take_published(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
+        let Some(published) = &mut self.published else { return Ok(None) };
+        if published.head.is_none_or(|row| row.epoch() != epoch) {
+            return Ok(None);
+        }
+        let next = published.rows.next_row()?;
+        Ok(std::mem::replace(&mut published.head, next))
+    }
+}
+
+impl<R: Record> OpenSegment<R> {
+    fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
+        let mut rows = SegmentRows::open(segment)?;
+        Ok(Self { head: rows.next_row()?, rows, end: segment.range.end() })
+    }
+
+    fn take(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
+        if self.head.is_none_or(|row| row.epoch() != epoch) {
+            return Ok(None);
+        }
+        let next = self.rows.next_row()?;
+        Ok(std::mem::replace(&mut self.head, next))
+    }
+}
+
+/// Collects findings, a few of each sort by name and the rest by number.
+struct Remarks {
+    subject: String,
+    restated: Sort,
+    conflicting: Sort,
+    vanished: Sort,
+}
+
+/// Findings of one sort.
+struct Sort {
+    severity: Severity,
+    kind: FindingKind,
+    /// What those are that are only counted.
+    rest: &'static str,
+    listed: Vec<Finding>,
+    n_more: u64,
+}
+
+impl Remarks {
+    fn new(key: &PartitionKey) -> Self {
+        Self {
+            subject: key.to_string(),
+            restated: Sort::new(
+                Severity::Error,
+                FindingKind::Restatement,
+                "rows for which the source names another price; the published rows stay",
+            ),
+            conflicting: Sort::new(
+                Severity::Error,
+                FindingKind::ConflictingTick,
+                "rows for which two answers name different prices; the first stays",
+            ),
+            vanished: Sort::new(
+                Severity::Warning,
+                FindingKind::Restatement,
+                "published rows that the source no longer has; they stay",
+            ),
+        }
+    }
+
+    fn restated<R: Record>(&mut self, kept: &R, refused: &R) {
+        let text = || (format!("the published {}", prices(kept)), prices(refused));
+        self.restated.add(&self.subject, kept.epoch(), text);
+    }
+
+    fn conflicting<R: Record>(&mut self, kept: &R, refused: &R) {
+        let text = || (format!("one price; kept was {}", prices(kept)), prices(refused));
+        self.conflicting.add(&self.subject, kept.epoch(), text);
+    }
+
+    fn vanished<R: Record>(&mut self, row: &R) {
+        let found = "no such row in the new answer; the published row stays";
+        let text = || (format!("the published {}", prices(row)), found.to_owned());
+        self.vanished.add(&self.subject, row.epoch(), text);
+    }
+
+    fn into_findings(self) -> Vec<Finding> {
+        let subject = self.subject;
+        let sorts = [self.restated, self.conflicting, self.vanished];
+        sorts.into_iter().flat_map(|sort| sort.into_findings(&subject)).collect()
+    }
+}
+
+impl Sort {
+    fn new(severity: Severity, kind: FindingKind, rest: &'static str) -> Self {
+        Self { severity, kind, rest, listed: Vec::new(), n_more: 0 }
+    }
+
+    /// `text` gives what was expected and what was found; it is not asked for what is only counted.
+    fn add(&mut self, subject: &str, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
+        if self.listed.len() == MAX_LISTED {
+            self.n_more += 1;
+            return;
+        }
+        let (expected, found) = text();
+        let finding = self.finding(&format!("{subject} at {epoch}"), &expected, &found);
+        self.listed.push(finding);
+    }
+
+    fn into_findings(self, subject: &str) -> impl Iterator<Item = Finding> + use<> {
+        let found = format!("{} more {}", self.n_more, self.rest);
+        let rest = (self.n_more > 0).then(|| self.finding(subject, "none", &found));
+        self.listed.into_iter().chain(rest)
+    }
+
+    fn finding(&self, subject: &str, expected: &str, found: &str) -> Finding {
+        match self.severity {
+            Severity::Error => Finding::error(self.kind, subject, expected, found),
+            _ => Finding::warning(self.kind, subject, expected, found),
+        }
+    }
+}
+
+/// `quote 252.66`, or all four prices of a candle.
+fn prices<R: Record>(row: &R) -> String {
+    let prices = row.prices();
+    let named = R::COLUMNS.iter().zip(prices.as_ref());
+    named.map(|(name, price)| format!("{name} {price}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,391 @@
+//! The protocol of a publish, step by step.
+//!
+//! 1. merge published and staged rows into a draft beside the published file; sync it; re-open it
+//!    and compare;
+//! 2. announce, durably, which file is about to replace which;
+//! 3. give the draft its name; sync the folder;
+//! 4. inspect the file as it lies there, and write the sidecar the same careful way: it commits;
+//! 5. sweep the staging, the announcement last.
+//!
+//! A crash after any step leaves a partition that the next `load` brings to the state before or
+//! after this publish. A file that would come out the same is not written again.
+
+use std::path::PathBuf;
+
+use crate::domain::{
+    Coverage, CoverageState, Epoch, Finding, FindingKind, Inspection, PartitionKey, Publication,
+    Published, Record, StoreError,
+};
+use crate::format::{Footer, RowsDigests, Sidecar};
+
+use super::atomic::{self, Draft};
+use super::encode::{Encoder, FileFacts};
+use super::errors::damaged;
+use super::merge::{Merge, Merged};
+use super::read::{PartitionFile, Unusable, file_sha256};
+use super::recover::Remains;
+use super::segment::StagedSegment;
+use super::staging::{Intent, Staging, file_name};
+use super::{Access, ParquetStore, describe};
+
+/// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
+pub(super) fn publish<R: Record>(
+    store: &ParquetStore,
+    key: &PartitionKey,
+    publication: &Publication,
+) -> Result<Published, StoreError> {
+    let mut work = Work::gather::<R>(store, key, publication)?;
+    if work.has_nothing() {
+        return work.nothing();
+    }
+    if let Some(written) = work.write::<R>()? {
+        work.announce(&written)?;
+        work.take_name(written)?;
+    }
+    let sidecar = work.describe()?;
+    work.commit(&sidecar)?;
+    work.sweep()?;
+    Ok(work.published(sidecar))
+}
+
+/// Everything one publish works on.
+pub(super) struct Work<'a> {
+    store: &'a ParquetStore,
+    key: &'a PartitionKey,
+    publication: &'a Publication,
+    staging: Staging<'a>,
+    segments: Vec<StagedSegment>,
+    old: Option<Old>,
+    coverage: Coverage,
+    pip_size: Option<u8>,
+    merge_findings: Vec<Finding>,
+    /// The file that bears the name after this publish; known once it was written.
+    file: Option<FileFacts>,
+}
+
+struct Old {
+    sidecar: Sidecar,
+    file: PartitionFile,
+}
+
+/// A new file that is whole and durable, but has no name yet.
+pub(super) struct Written {
+    draft: Draft,
+    facts: FileFacts,
+}
+
+impl<'a> Work<'a> {
+    /// Looks at what is there; nothing is changed but what recovery has to.
+    pub(super) fn gather<R: Record>(
+        store: &'a ParquetStore,
+        key: &'a PartitionKey,
+        publication: &'a Publication,
+    ) -> Result<Self, StoreError> {
+        let remains = Remains::new(store, key, Access::Owner);
+        let sidecar = remains.settle::<R>()?;
+        if sidecar.as_ref().is_some_and(|sidecar| sidecar.locked) {
+            return Err(StoreError::Locked { path: store.layout.sidecar(key) });
+        }
+        let old = match sidecar {
+            Some(sidecar) => Some(Old { sidecar, file: open_old::<R>(&remains, store, key)? }),
+            None => None,
+        };
+        let staging = Staging::new(store, key);
+        let segments = staging.scan::<R>(Access::Owner)?;
+        let published = old.as_ref().map(|old| &old.file.footer);
+        let coverage = coverage(key, published, &segments, publication);
+        let pip_sizes = segments.iter().map(|segment| segment.header.pip_size);
+        let pip_size = pip_sizes.chain([published.and_then(|footer| footer.pip_size)]).max();
+        Ok(Self {
+            store,
+            key,
+            publication,
+            staging,
+            segments,
+            coverage,
+            pip_size: pip_size.flatten(),
+            old,
+            merge_findings: Vec::new(),
+            file: None,
+        })
+    }
+
+    /// Tells whether there is neither a file nor an answer to make one of.
+    fn has_nothing(&self) -> bool {
+        let holds_data =
+            |state| matches!(state, CoverageState::Answered | CoverageState::Inherited);
+        self.old.is_none() && self.coverage.select(holds_data).is_empty()
+    }
+
+    fn nothing(self) -> Result<Published, StoreError> {
+        let Publication { server_now, settle_lag, findings, .. } = self.publication;
+        let findings = findings.iter().cloned().chain(self.staging.remarks()?);
+        Ok(Published {
+            key: self.key.clone(),
+            path: self.path(),
+            record_count: 0,
+            n_new: 0,
+            duplicates_removed: 0,
+            file_size: 0,
+            state: describe::state(*server_now, *settle_lag, self.key.month, &self.coverage),
+            coverage: self.coverage,
+            gaps: Vec::new(),
+            findings: describe::without_repetitions(findings),
+        })
+    }
+
+    /// Step 1. Returns nothing if the published file is already what would come out.
+    pub(super) fn write<R: Record>(&mut self) -> Result<Option<Written>, StoreError> {
+        if self.segments.is_empty() && self.old.as_ref().is_some_and(|old| self.is_up_to_date(old))
+        {
+            return Ok(None);
+        }
+        let path = self.path();
+        self.store.make_dir_inside(&self.store.layout.series_dir(&self.key.series))?;
+        let draft = Draft::create(&path, &self.store.names.next())?;
+        let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge(error))?;
+        self.check_published_rows(&merged)?;
+        self.merge_findings = merged.findings;
+        if self.old.as_ref().is_some_and(|old| old.file.footer == facts.footer) {
+            return Ok(None);
+        }
+        draft.sync()?;
+        check_written::<R>(&draft, &facts)?;
+        Ok(Some(Written { draft, facts }))
+    }
+
+    /// Step 2.
+    pub(super) fn announce(&self, written: &Written) -> Result<(), StoreError> {
+        self.staging.announce(&Intent {
+            old_sha256: self.old.as_ref().and_then(|old| old.sidecar.sha256.clone()),
+            new_sha256: written.facts.sha256.clone(),
+            draft: file_name(written.draft.path()),
+            segments: self.segment_names(),
+        })
+    }
+
+    /// Step 3.
+    pub(super) fn take_name(&mut self, written: Written) -> Result<(), StoreError> {
+        written.draft.rename()?.sync_dir()?;
+        self.file = Some(written.facts);
+        Ok(())
+    }
+
+    /// First half of step 4: what the sidecar will say.
+    pub(super) fn describe(&self) -> Result<Sidecar, StoreError> {
+        let publication = self.publication;
+        let old = self.old.as_ref().map(|old| &old.sidecar);
+        let before = describe::confirmed_before(old, &publication.silence);
+        let known = describe::silence_known(&before, &publication.silence);
+        let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known);
+        describe::carry_classes(&mut inspection.gaps, &before);
+        let findings = self.findings(&mut inspection)?;
+        let (now, lag) = (publication.server_now, publication.settle_lag);
+        let state = describe::state(now, lag, self.key.month, &self.coverage);
+        let facts = self.file_facts()?;
+        let mut sidecar = describe::sidecar(&facts, inspection, state);
+        let n_duplicates: u64 = self.segments.iter().map(|s| s.header.n_duplicates).sum();
+        let old_coverage = old.map(|old| old.coverage.as_slice()).unwrap_or_default();
+        sidecar.findings = findings;
+        sidecar.duplicates_removed = old.map_or(0, |old| old.duplicates_removed) + n_duplicates;
+        sidecar.coverage = describe::timed_coverage(&self.coverage, old_coverage, &self.segments);
+        sidecar.created_at = Some(now.to_string());
+        sidecar.download_duration_seconds = Some(publication.elapsed.as_secs_f64());
+        sidecar.source = publication.source.clone();
+        sidecar.run = publication.run.clone();
+        Ok(sidecar)
+    }
+
+    /// Second half of step 4. A sidecar that would say the same again stays as it is.
+    pub(super) fn commit(&self, sidecar: &Sidecar) -> Result<(), StoreError> {
+        let is_rewritten = self.file.is_some();
+        let says_the_same = |old: &Old| describe::says_the_same(&old.sidecar, sidecar);
+        if !is_rewritten && self.old.as_ref().is_some_and(says_the_same) {
+            return Ok(());
+        }
+        let path = self.store.layout.sidecar(self.key);
+        atomic::write_file(&path, &self.store.names.next(), &sidecar.to_json())
+    }
+
+    /// Step 5.
+    pub(super) fn sweep(&self) -> Result<(), StoreError> {
+        self.staging.sweep(&self.segment_names())
+    }
+
+    fn published(self, sidecar: Sidecar) -> Published {
+        let n_before = self.old.as_ref().map_or(0, |old| old.file.footer.record_count);
+        Published {
+            path: self.path(),
+            key: self.key.clone(),
+            record_count: sidecar.record_count,
+            n_new: sidecar.record_count.saturating_sub(n_before),
+            duplicates_removed: sidecar.duplicates_removed,
+            file_size: sidecar.file_size.unwrap_or_default(),
+            coverage: self.coverage,
+            state: describe::state(
+                self.publication.server_now,
+                self.publication.settle_lag,
+                self.key.month,
+                &sidecar.coverage(),
+            ),
+            gaps: sidecar.gaps,
+            findings: sidecar.findings,
+        }
+    }
+
+    fn is_up_to_date(&self, old: &Old) -> bool {
+        old.file.footer.coverage == self.coverage && old.file.footer.pip_size == self.pip_size
+    }
+
+    fn encode<R: Record>(&self, draft: &Draft) -> Result<(FileFacts, Merged), StoreError> {
+        let published = self.old.as_ref().map(|old| old.file.rows::<R>()).transpose()?;
+        let mut merge = Merge::new(self.key, published, &self.segments)?;
+        let mut encoder = Encoder::new(draft, self.store.file)?;
+        while let Some(row) = merge.next_row()? {
+            encoder.push(row)?;
+        }
+        let facts = encoder.finish(|rows| self.footer(rows))?;
+        Ok((facts, merge.finish()))
+    }
+
+    fn footer(&self, rows: RowsDigests) -> Footer {
+        Footer {
+            key: self.key.clone(),
+            pip_size: self.pip_size,
+            coverage: self.coverage.clone(),
+            record_count: rows.record_count,
+            rows_sha256: rows.rows_sha256,
+            days: rows.days,
+        }
+    }
+
+    /// Rows that were published and are not the promised ones must not be published again.
+    fn check_published_rows(&self, merged: &Merged) -> Result<(), StoreError> {
+        let (Some(old), Some(found)) = (&self.old, &merged.published) else { return Ok(()) };
+        old.file.check_digests(found).map_err(|error| self.judge(error))
+    }
+
+    /// Sets the published file aside if it is the one that `error` calls damaged.
+    fn judge(&self, error: StoreError) -> StoreError {
+        if !matches!(&error, StoreError::Damaged { path, .. } if *path == self.path()) {
+            return error;
+        }
+        let remains = Remains::new(self.store, self.key, Access::Owner);
+        give_up(&remains, FindingKind::RowsHash, error)
+    }
+
+    fn findings(&self, inspection: &mut Inspection) -> Result<Vec<Finding>, StoreError> {
+        let old = self.old.as_ref().map(|old| &old.sidecar);
+        let all = self
+            .publication
+            .findings
+            .iter()
+            .cloned()
+            .chain(self.staging.remarks()?)
+            .chain(self.merge_findings.iter().cloned())
+            .chain(inspection.findings.drain(..))
+            .chain(describe::kept_findings(old).cloned());
+        Ok(describe::without_repetitions(all))
+    }
+
+    /// The file that bears the name now: the new one, or the old one that stayed.
+    fn file_facts(&self) -> Result<FileFacts, StoreError> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let path = self.path();
+        let Some(Old { sidecar, file }) = &self.old else {
+            return Err(damaged(&path, "was not written yet"));
+        };
+        let sha256 = match &sidecar.sha256 {
+            Some(sha256) => sha256.clone(),
+            None => file_sha256(&path)?,
+        };
+        let ends = |epoch| (file.footer.record_count > 0).then(|| Epoch::new(epoch));
+        Ok(FileFacts {
+            footer: file.footer.clone(),
+            sha256,
+            file_size: sidecar.file_size.unwrap_or_default(),
+            first: ends(sidecar.start_epoch),
+            last: ends(sidecar.end_epoch),
+        })
+    }
+
+    fn segment_names(&self) -> Vec<String> {
+        self.segments.iter().map(|segment| file_name(&segment.path)).collect()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.store.layout.parquet(self.key)
+    }
+}
+
+/// Published coverage, staged answers, and what this run could not get, inside the month.
+fn coverage(
+    key: &PartitionKey,
+    published: Option<&Footer>,
+    segments: &[StagedSegment],
+    publication: &Publication,
+) -> Coverage {
+    let mut coverage = published.map(|footer| footer.coverage.clone()).unwrap_or_default();
+    for segment in segments {
+        coverage.insert(segment.range, CoverageState::Answered);
+    }
+    for range in publication.failed.iter() {
+        coverage.insert(range, CoverageState::Failed);
+    }
+    if let Some(range) = publication.not_offered {
+        coverage.insert(range, CoverageState::NotOffered);
+    }
+    coverage.clipped(key.month.range())
+}
+
+/// Opens the published file. One that broke unnoticed since its sidecar was written is set aside.
+fn open_old<R: Record>(
+    remains: &Remains<'_>,
+    store: &ParquetStore,
+    key: &PartitionKey,
+) -> Result<PartitionFile, StoreError> {
+    let path = store.layout.parquet(key);
+    let file = match PartitionFile::open(&path) {
+        Ok(file) => file,
+        Err(Unusable::Broken(error)) => {
+            return Err(give_up(remains, FindingKind::Unreadable, error));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if file.footer.key != *key {
+        let error = damaged(&path, format!("is the file of {} by its footer", file.footer.key));
+        return Err(give_up(remains, FindingKind::FooterMismatch, error));
+    }
+    match file.check::<R>() {
+        Ok(()) => Ok(file),
+        Err(error) => Err(give_up(remains, FindingKind::Schema, error)),
+    }
+}
+
+/// Sets the published file aside; the run fails for this partition, and the next one asks again
+/// for what was lost.
+fn give_up(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> StoreError {
+    if let Err(error) = remains.set_aside(kind, &error) {
+        return error;
+    }
+    match error {
+        StoreError::Damaged { path, problem } => damaged(
+            &path,
+            format!("{problem}; it is in quarantine now, and the next run asks for its rows again"),
+        ),
+        error => error,
+    }
+}
+
+/// Reads the draft back, as a stranger would.
+fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), StoreError> {
+    let file = PartitionFile::open(draft.path())?;
+    file.check::<R>()?;
+    let file_size = std::fs::metadata(draft.path()).map(|metadata| metadata.len());
+    if file.footer != facts.footer || file_size.ok() != Some(facts.file_size) {
+        return Err(damaged(draft.path(), "reads back differently from what was written"));
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Reads partitions back: the footer first, then the rows as a stream of small batches.
+//!
+//! Only what the writer needs; judging an archive is the work of `integrity`, with its own reader.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Epoch, Record, StoreError};
+use crate::format::digest::hex;
+use crate::format::schema::{EPOCH, schema};
+use crate::format::{Footer, FooterError, RowsDigest, RowsDigests};
+
+use super::errors::{damaged, io_error, read_error};
+
+/// Rows decoded at once.
+const BATCH_ROWS: usize = 8192;
+/// Bytes hashed at once.
+const BLOCK_BYTES: usize = 128 * 1024;
+
+/// A Parquet file whose footer was read; no row yet.
+#[derive(Debug)]
+pub(super) struct PartitionFile {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
+    /// What the file says of itself.
+    pub(super) footer: Footer,
+}
+
+/// Why a Parquet file cannot be used.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// Another tool, or a newer build of this one, wrote it: leave it alone.
+    NotOurs(StoreError),
+    /// It is ours, or nobody's, and broken.
+    Broken(StoreError),
+    /// Nothing can be said: the operating system refused.
+    Unknown(StoreError),
+}
+
+impl From<Unusable> for StoreError {
+    fn from(unusable: Unusable) -> Self {
+        match unusable {
+            Unusable::NotOurs(error) | Unusable::Broken(error) | Unusable::Unknown(error) => error,
+        }
+    }
+}
+
+impl PartitionFile {
+    /// Reads the footer of `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, Unusable> {
+        let file =
+            File::open(path).map_err(|error| Unusable::Unknown(io_error("open", path)(error)))?;
+        let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+        let metadata = without_panic(path, load).map_err(|error| match error {
+            StoreError::Damaged { .. } => Unusable::Broken(error),
+            error => Unusable::Unknown(error),
+        })?;
+        let footer = footer_of(&metadata).map_err(|error| match error {
+            FooterError::Foreign => Unusable::NotOurs(damaged(
+                path,
+                "was written by another tool and is left as it is; move it away, or download \
+                 into another folder",
+            )),
+            FooterError::TooNew(_) => {
+                Unusable::NotOurs(damaged(path, format!("is left as it is: {error}")))
+            }
+            FooterError::Damaged(_) => {
+                Unusable::Broken(damaged(path, format!("is broken: {error}")))
+            }
+        })?;
+        Ok(Self { path: path.to_path_buf(), file, metadata, footer })
+    }
+
+    /// Checks columns and row count against what a file of `R` with this footer must have.
+    pub(super) fn check<R: Record>(&self) -> Result<(), StoreError> {
+        let expected = schema::<R>();
+        let found = self.metadata.schema();
+        if found.fields() != expected.fields() {
+            let names: Vec<_> = found.fields().iter().map(|field| field.name().as_str()).collect();
+            return Err(damaged(
+                &self.path,
+                format!("has the wrong columns or types: {}", names.join(", ")),
+            ));
+        }
+        let n_rows = self.metadata.metadata().file_metadata().num_rows();
+        if u64::try_from(n_rows) != Ok(self.footer.record_count) {
+            let promised = self.footer.record_count;
+            return Err(damaged(
+                &self.path,
+                format!("holds {n_rows} rows, its footer says {promised}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Starts to read the rows.
+    pub(super) fn rows<R: Record>(&self) -> Result<Rows<R>, StoreError> {
+        let file = self.file.try_clone().map_err(io_error("open", &self.path))?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let reader = without_panic(&self.path, || builder.with_batch_size(BATCH_ROWS).build())?;
+        Ok(Rows {
+            path: self.path.clone(),
+            reader,
+            batch: VecDeque::new(),
+            digest: RowsDigest::new(),
+        })
+    }
+
+    /// Reads all rows and tells whether they are those the footer promises: hash, count, order,
+    /// month. Returns the first and the last epoch.
+    pub(super) fn verify_rows<R: Record>(
+        &self,
+    ) -> Result<(Option<Epoch>, Option<Epoch>), StoreError> {
+        self.check::<R>()?;
+        let month = self.footer.key.month.range();
+        let mut rows = self.rows::<R>()?;
+        let (mut first, mut last) = (None, None);
+        while let Some(row) = rows.next_row()? {
+            let epoch = row.epoch();
+            if !month.contains(epoch) || last.is_some_and(|last| epoch <= last) {
+                return Err(damaged(&self.path, format!("has a misplaced row at {epoch}")));
+            }
+            first.get_or_insert(epoch);
+            last = Some(epoch);
+        }
+        self.check_digests(&rows.digests())?;
+        Ok((first, last))
+    }
+
+    /// Compares what the rows hash to with the promise of the footer.
+    pub(super) fn check_digests(&self, found: &RowsDigests) -> Result<(), StoreError> {
+        let footer = &self.footer;
+        if found.rows_sha256 == footer.rows_sha256 && found.record_count == footer.record_count {
+            return Ok(());
+        }
+        Err(damaged(&self.path, "does not hold the rows that its footer promises"))
+    }
+}
+
+fn footer_of(metadata: &ArrowReaderMetadata) -> Result<Footer, FooterError> {
+    let pairs = metadata.metadata().file_metadata().key_value_metadata();
+    Footer::from_pairs(|key| pairs?.iter().find(|pair| pair.key == key)?.value.as_deref())
+}
+
+/// The rows of a file, one after the other; hashes them on the way.
+pub(super) struct Rows<R> {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    batch: VecDeque<R>,
+    digest: RowsDigest,
+}
+
+impl<R: Record> Rows<R> {
+    /// The next row, or `None` behind the last.
+    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
+        while self.batch.is_empty() {
+            let next = || self.reader.next().transpose().map_err(ParquetError::from);
+            match without_panic(&self.path, next)? {
+                Some(batch) => self.batch = self.decode(&batch)?,
+                None => return Ok(None),
+            }
+        }
+        Ok(self.batch.pop_front())
+    }
+
+    /// What the rows that were read hash to.
+    pub(super) fn digests(self) -> RowsDigests {
+        self.digest.finish()
+    }
+
+    fn decode(&mut self, batch: &RecordBatch) -> Result<VecDeque<R>, StoreError> {
+        let missing = |name: &str| damaged(&self.path, format!("has no usable column `{name}`"));
+        let epochs = batch
+            .column_by_name(EPOCH)
+            .and_then(|column| column.as_primitive_opt::<Int64Type>())
+            .ok_or_else(|| missing(EPOCH))?;
+        let mut prices = Vec::with_capacity(R::COLUMNS.len());
+        for name in R::COLUMNS {
+            let column = batch
+                .column_by_name(name)
+                .and_then(|column| column.as_primitive_opt::<Float64Type>())
+                .ok_or_else(|| missing(name))?;
+            prices.push(column.values());
+        }
+        let mut row_prices = vec![0.0; prices.len()];
+        let rows: Vec<R> = (0..batch.num_rows())
+            .map(|row| {
+                for (price, column) in row_prices.iter_mut().zip(&prices) {
+                    *price = column[row];
+                }
+                R::from_parts(Epoch::new(epochs.value(row)), &row_prices)
+            })
+            .collect();
+        self.digest.update(&rows);
+        Ok(rows.into())
+    }
+}
+
+/// Runs a step of the decoder, which panics at some of the numbers a flipped bit can make
+/// (a negative offset, for one). To us that is a damaged file like any other.
+fn without_panic<T>(
+    path: &Path,
+    step: impl FnOnce() -> Result<T, ParquetError>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(step)) {
+        Ok(result) => result.map_err(|error| read_error(path, error)),
+        Err(_) => Err(damaged(path, "cannot be read as Parquet: its numbers make no sense")),
+    }
+}
+
+/// SHA-256 of a file, lower-case hex, in constant memory.
+pub(super) fn file_sha256(path: &Path) -> Result<String, StoreError> {
+    let mut file = File::open(path).map_err(io_error("open", path))?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match file.read(&mut block).map_err(io_error("read", path))? {
+            0 => return Ok(hex(&hash.finalize())),
+            n_read => hash.update(&block[..n_read]),
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The file form of a segment: one JSON line that says what it is, then the raw rows.
+//!
+//! The rows are the very bytes that `rows_sha256` hashes. The header is sealed by a hash of its
+//! own: a flipped digit in it could otherwise claim seconds that nobody ever answered for.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::domain::{Epoch, EpochRange, PartitionKey, Record, Segment, StoreError};
+use crate::format::digest::{hex, push_row};
+
+use super::atomic::Draft;
+use super::errors::{damaged, io_error};
+
+/// First value of every header.
+const MAGIC: &str = "titan-segment";
+/// Staged files live from one run to the next, so another version is set aside, not migrated.
+const SEGMENT_VERSION: u32 = 1;
+/// A header is about 400 bytes; more is no header.
+const MAX_HEADER_BYTES: u64 = 4096;
+/// Rows turned into bytes at once.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// What a segment file says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SegmentHeader {
+    magic: String,
+    format_version: u32,
+    series: String,
+    month: String,
+    start: Epoch,
+    end: Epoch,
+    /// When the first of its answers came, by the source's clock.
+    pub(super) asked_first: Epoch,
+    /// When the last of its answers came.
+    pub(super) asked_last: Epoch,
+    /// Decimals in which the series is quoted, if the source said so.
+    pub(super) pip_size: Option<u8>,
+    /// Equal rows dropped inside single answers.
+    pub(super) n_duplicates: u64,
+    /// Rows behind the header.
+    pub(super) n_rows: u64,
+    rows_sha256: String,
+    header_sha256: String,
+}
+
+impl SegmentHeader {
+    fn of<R: Record>(key: &PartitionKey, segment: &Segment<R>) -> Self {
+        let header = Self {
+            magic: MAGIC.to_owned(),
+            format_version: SEGMENT_VERSION,
+            series: series_name(key),
+            month: key.month.to_string(),
+            start: segment.range.start(),
+            end: segment.range.end(),
+            asked_first: segment.asked.0,
+            asked_last: segment.asked.1,
+            pip_size: segment.pip_size,
+            n_duplicates: segment.n_duplicates,
+            n_rows: segment.records.len() as u64,
+            rows_sha256: rows_sha256(&segment.records),
+            header_sha256: String::new(),
+        };
+        let header_sha256 = header.seal();
+        Self { header_sha256, ..header }
+    }
+
+    /// Hash of everything else in the header.
+    fn seal(&self) -> String {
+        let blank = Self { header_sha256: String::new(), ..self.clone() };
+        hex(&Sha256::digest(to_json(&blank)))
+    }
+
+    /// Tells why the header cannot be one of a segment of `key`, if it cannot.
+    fn problem(&self, key: &PartitionKey) -> Option<String> {
+        if self.magic != MAGIC || self.format_version != SEGMENT_VERSION {
+            return Some(format!("has format version {} of `{}`", self.format_version, self.magic));
+        }
+        if self.header_sha256 != self.seal() {
+            return Some("has a header that was changed".into());
+        }
+        if self.series != series_name(key) || self.month != key.month.to_string() {
+            return Some(format!("belongs to `{}/{}`", self.series, self.month));
+        }
+        let range = EpochRange::new(self.start, self.end);
+        if range.is_none_or(|range| !key.month.range().covers(range)) {
+            return Some(format!("claims {} to {}, outside its month", self.start, self.end));
+        }
+        None
+    }
+}
+
+/// A segment file that was found whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StagedSegment {
+    pub(super) path: PathBuf,
+    pub(super) header: SegmentHeader,
+    /// Every second of it was answered.
+    pub(super) range: EpochRange,
+}
+
+impl StagedSegment {
+    /// Sorts by what is inside, never by file name: the order decides which of two rows stays.
+    pub(super) fn order(&self) -> impl Ord + use<> {
+        let header = &self.header;
+        let asked = (header.asked_first, header.asked_last);
+        (self.range, asked, header.rows_sha256.clone(), self.path.clone())
+    }
+}
+
+/// Why a segment file was not taken.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// It is not what it must be; the text is read after its name.
+    Damaged(String),
+    /// The operating system refused.
+    Failed(StoreError),
+}
+
+/// Writes `segment` into a draft.
+pub(super) fn write<R: Record>(
+    draft: &Draft,
+    key: &PartitionKey,
+    segment: &Segment<R>,
+) -> Result<(), StoreError> {
+    let failed = |error| io_error("write", draft.path())(error);
+    let mut sink = BufWriter::new(draft.writer()?);
+    let mut bytes = to_json(&SegmentHeader::of(key, segment));
+    bytes.push(b'\n');
+    sink.write_all(&bytes).map_err(failed)?;
+    for rows in segment.records.chunks(ROWS_AT_ONCE) {
+        bytes.clear();
+        rows.iter().for_each(|row| push_row(&mut bytes, row));
+        sink.write_all(&bytes).map_err(failed)?;
+    }
+    sink.flush().map_err(failed)
+}
+
+/// Reads all of `path` and tells whether it is a whole segment of `key`: header, length, hash,
+/// order and range of its rows.
+pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
+    let (header, mut rows) = open::<R>(path)?;
+    if let Some(problem) = header.problem(key) {
+        return Err(Refused::Damaged(problem));
+    }
+    let range = EpochRange::new(header.start, header.end)
+        .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
+    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
+    let mut last = None;
+    for _ in 0..header.n_rows {
+        let row = rows.read_row()?;
+        let epoch = row.epoch();
+        if !range.contains(epoch) || last.is_some_and(|last| epoch <= last) {
+            return Err(Refused::Damaged(format!("has a misplaced row at {epoch}")));
+        }
+        last = Some(epoch);
+        bytes.clear();
+        push_row(&mut bytes, &row);
+        hash.update(&bytes);
+    }
+    if rows.is_more()? {
+        return Err(Refused::Damaged("is longer than its header says".into()));
+    }
+    if hex(&hash.finalize()) != header.rows_sha256 {
+        return Err(Refused::Damaged("holds other rows than its header promises".into()));
+    }
+    Ok(StagedSegment { path: path.to_path_buf(), header, range })
+}
+
+/// The rows of a segment file, one after the other.
+pub(super) struct SegmentRows<R> {
+    path: PathBuf,
+    source: BufReader<File>,
+    n_left: u64,
+    row: PhantomData<R>,
+}
+
+impl<R: Record> SegmentRows<R> {
+    /// Opens a segment that was checked before.
+    pub(super) fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
+        match open::<R>(&segment.path) {
+            Ok((_, rows)) => Ok(rows),
+            Err(Refused::Failed(error)) => Err(error),
+            Err(Refused::Damaged(problem)) => Err(damaged(&segment.path, problem)),
+        }
+    }
+
+    /// The next row, or `None` behind the last.
+    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
+        if self.n_left == 0 {
+            return Ok(None);
+        }
+        self.n_left -= 1;
+        match self.read_row() {
+            Ok(row) => Ok(Some(row)),
+            Err(Refused::Failed(error)) => Err(error),
+            Err(Refused::Damaged(problem)) => Err(damaged(&self.path, problem)),
+        }
+    }
+
+    fn read_row(&mut self) -> Result<R, Refused> {
+        let epoch = i64::from_le_bytes(self.read_number()?);
+        // No record kind has more columns than a candle.
+        let mut prices = [0.0; 8];
+        let prices = &mut prices[..R::COLUMNS.len()];
+        for price in prices.iter_mut() {
+            *price = f64::from_le_bytes(self.read_number()?);
+        }
+        Ok(R::from_parts(Epoch::new(epoch), prices))
+    }
+
+    fn read_number(&mut self) -> Result<[u8; 8], Refused> {
+        let mut bytes = [0; 8];
+        match self.source.read_exact(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(Refused::Damaged("is shorter than its header says".into()))
+            }
+            Err(error) => Err(Refused::Failed(io_error("read", &self.path)(error))),
+        }
+    }
+
+    fn is_more(&mut self) -> Result<bool, Refused> {
+        let rest = self.source.fill_buf();
+        let rest = rest.map_err(|error| Refused::Failed(io_error("read", &self.path)(error)))?;
+        Ok(!rest.is_empty())
+    }
+}
+
+fn open<R: Record>(path: &Path) -> Result<(SegmentHeader, SegmentRows<R>), Refused> {
+    let failed = |doing| move |error| Refused::Failed(io_error(doing, path)(error));
+    let file = File::open(path).map_err(failed("open"))?;
+    let mut source = BufReader::with_capacity(64 * 1024, file);
+    let mut line = Vec::new();
+    let mut head = source.by_ref().take(MAX_HEADER_BYTES);
+    head.read_until(b'\n', &mut line).map_err(failed("read"))?;
+    let header: SegmentHeader = serde_json::from_slice(&line)
+        .map_err(|_| Refused::Damaged("has no header that this version can read".into()))?;
+    let n_left = header.n_rows;
+    Ok((header, SegmentRows { path: path.to_path_buf(), source, n_left, row: PhantomData }))
+}
+
+fn rows_sha256<R: Record>(records: &[R]) -> String {
+    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
+    for rows in records.chunks(ROWS_AT_ONCE) {
+        bytes.clear();
+        rows.iter().for_each(|row| push_row(&mut bytes, row));
+        hash.update(&bytes);
+    }
+    hex(&hash.finalize())
+}
+
+fn series_name(key: &PartitionKey) -> String {
+    format!("{}/{}", key.series.symbol, key.series.kind.folder())
+}
+
+fn to_json(header: &SegmentHeader) -> Vec<u8> {
+    serde_json::to_vec(header).expect("plain values always become JSON")
+}

@@ -1,0 +1,250 @@
+//! The folder of answers that are not published yet: segments, the intent of a publish that is
+//! under way, and remarks for the next publish.
+//!
+//! Nothing here is believed before it was checked as a whole. What fails the check is moved to
+//! quarantine and becomes a finding of the next publish; it is never deleted and never silent.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{EpochRange, Finding, FindingKind, PartitionKey, Record, Segment, StoreError};
+
+use super::atomic::{self, DRAFT_SUFFIX, Draft};
+use super::errors::{damaged, io_error};
+use super::segment::{self, Refused, StagedSegment};
+use super::{Access, ParquetStore};
+
+const SEGMENT_SUFFIX: &str = ".segment";
+const INTENT: &str = "publish.intent";
+const REMARKS: &str = "remarks";
+
+/// What a publish is about to do, written before the Parquet file takes its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Intent {
+    /// SHA-256 of the file that is to be replaced, if there is one.
+    pub(super) old_sha256: Option<String>,
+    /// SHA-256 of the file that replaces it.
+    pub(super) new_sha256: String,
+    /// Name under which the new file waits.
+    pub(super) draft: String,
+    /// Names of the segments whose rows are in the new file.
+    pub(super) segments: Vec<String>,
+}
+
+/// The staging folder of one partition.
+pub(super) struct Staging<'a> {
+    store: &'a ParquetStore,
+    key: &'a PartitionKey,
+    dir: PathBuf,
+}
+
+impl<'a> Staging<'a> {
+    /// Names the folder; it need not exist.
+    pub(super) fn new(store: &'a ParquetStore, key: &'a PartitionKey) -> Self {
+        Self { store, key, dir: store.layout.staging_dir(key) }
+    }
+
+    /// Keeps a segment durably.
+    pub(super) fn add<R: Record>(&self, segment: &Segment<R>) -> Result<(), StoreError> {
+        self.check_offered(segment)?;
+        self.make()?;
+        let unique = self.store.names.next();
+        let draft = Draft::create(&self.free_place(segment.range, &unique), &unique)?;
+        segment::write(&draft, self.key, segment)?;
+        draft.sync()?;
+        draft.rename()?.sync_dir()
+    }
+
+    /// Every whole segment, sorted by what is inside; what is not whole is set aside.
+    pub(super) fn scan<R: Record>(&self, access: Access) -> Result<Vec<StagedSegment>, StoreError> {
+        atomic::confine(self.store.layout.root(), &self.dir)?;
+        let mut segments = Vec::new();
+        for path in self.entries()? {
+            let name = file_name(&path);
+            if name == INTENT || name == REMARKS {
+                continue;
+            }
+            if name.ends_with(DRAFT_SUFFIX) {
+                self.sweep_draft(&path, access)?;
+                continue;
+            }
+            let checked = if name.ends_with(SEGMENT_SUFFIX) {
+                segment::check::<R>(&path, self.key)
+            } else {
+                Err(Refused::Damaged("is nothing that belongs there".into()))
+            };
+            match checked {
+                Ok(segment) => segments.push(segment),
+                Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Damaged(problem)) => self.set_aside(&path, &problem, access)?,
+            }
+        }
+        segments.sort_by_cached_key(StagedSegment::order);
+        Ok(segments)
+    }
+
+    /// The intent of a publish that did not end, if there is one that can be read.
+    pub(super) fn intent(&self, access: Access) -> Result<Option<Intent>, StoreError> {
+        let path = self.dir.join(INTENT);
+        let Some(bytes) = read_if_any(&path)? else { return Ok(None) };
+        match serde_json::from_slice(&bytes) {
+            Ok(intent) => Ok(Some(intent)),
+            Err(_) => {
+                self.set_aside(&path, "cannot be read as the intent of a publish", access)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Writes down what is about to happen, durably.
+    pub(super) fn announce(&self, intent: &Intent) -> Result<(), StoreError> {
+        self.make()?;
+        self.write(INTENT, intent)
+    }
+
+    /// Forgets the intent: what it announced is done or will never happen.
+    pub(super) fn forget_intent(&self) -> Result<(), StoreError> {
+        remove_if_any(&self.dir.join(INTENT))
+    }
+
+    /// Findings that wait for the next publish.
+    pub(super) fn remarks(&self) -> Result<Vec<Finding>, StoreError> {
+        let bytes = read_if_any(&self.dir.join(REMARKS))?;
+        // Remarks that cannot be read name nothing any more; the quarantine still shows the files.
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+    }
+
+    /// Keeps a finding for the next publish, whichever run makes it.
+    pub(super) fn remember(&self, finding: Finding) -> Result<(), StoreError> {
+        self.make()?;
+        let mut remarks = self.remarks()?;
+        if !remarks.contains(&finding) {
+            remarks.push(finding);
+        }
+        self.write(REMARKS, &remarks)
+    }
+
+    /// Removes what a finished publish has no more need of. The intent goes last: as long as it
+    /// is there, an interrupted sweep is taken up again.
+    pub(super) fn sweep(&self, segments: &[String]) -> Result<(), StoreError> {
+        if !self.dir.is_dir() {
+            return Ok(());
+        }
+        for name in segments {
+            remove_if_any(&self.dir.join(name))?;
+        }
+        remove_if_any(&self.dir.join(REMARKS))?;
+        atomic::sync_dir(&self.dir)?;
+        self.forget_intent()?;
+        // Fails if something is left inside, as it should.
+        let _ = fs::remove_dir(&self.dir);
+        Ok(())
+    }
+
+    fn check_offered<R: Record>(&self, segment: &Segment<R>) -> Result<(), StoreError> {
+        let refuse = |problem: &str| Err(damaged(&self.dir, format!("was offered {problem}")));
+        if !self.key.month.range().covers(segment.range) {
+            return refuse(&format!("the range {} outside its month", segment.range));
+        }
+        if !segment.records.iter().all(|row| segment.range.contains(row.epoch())) {
+            return refuse("rows outside the range they are said to be of");
+        }
+        if !segment.records.is_sorted_by(|a, b| a.epoch() < b.epoch()) {
+            return refuse("rows that do not ascend");
+        }
+        Ok(())
+    }
+
+    fn free_place(&self, range: EpochRange, unique: &str) -> PathBuf {
+        let (start, end) = (range.start().secs(), range.end().secs());
+        let mut place = self.dir.join(format!("{start}-{end}-{unique}{SEGMENT_SUFFIX}"));
+        while place.exists() {
+            let another = self.store.names.next();
+            place.set_file_name(format!("{start}-{end}-{another}{SEGMENT_SUFFIX}"));
+        }
+        place
+    }
+
+    fn entries(&self) -> Result<Vec<PathBuf>, StoreError> {
+        list(&self.dir)
+    }
+
+    fn make(&self) -> Result<(), StoreError> {
+        self.store.make_private_dirs()?;
+        self.store.make_dir_inside(&self.dir)
+    }
+
+    fn write(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec(value).expect("plain values always become JSON");
+        atomic::write_file(&self.dir.join(name), &self.store.names.next(), &bytes)
+    }
+
+    /// Removes a draft nobody works on any more; half a segment proves nothing.
+    fn sweep_draft(&self, path: &Path, access: Access) -> Result<(), StoreError> {
+        if access == Access::Owner && !self.store.names.is_own(&file_name(path)) {
+            return remove_if_any(path);
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, path: &Path, problem: &str, access: Access) -> Result<(), StoreError> {
+        tracing::warn!(path = %path.display(), problem, "a staged file is not used");
+        if access == Access::Observer {
+            return Ok(());
+        }
+        let key = self.key;
+        let folder = Path::new("staging")
+            .join(key.series.symbol.as_str())
+            .join(key.series.kind.folder())
+            .join(key.month.to_string());
+        let [target] = self.store.quarantine_places(&folder, [&file_name(path)])?;
+        let found = format!("one that {problem}; it was set aside as `{}`", target.display());
+        self.remember(Finding::warning(
+            FindingKind::StagingSetAside,
+            path.display(),
+            "a whole segment of this partition",
+            found,
+        ))?;
+        atomic::move_aside(path, &target)
+    }
+}
+
+/// The files in `dir`, sorted by name; none if it does not exist.
+pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |error| io_error("list", dir)(error);
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()).map_err(failed))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The last part of a path as text.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The content of a file, or `None` if there is no such file.
+pub(super) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove_if_any(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

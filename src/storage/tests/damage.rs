@@ -1,0 +1,342 @@
+//! What cannot be trusted is set aside and named; what is not ours is not touched.
+
+use std::sync::Arc as Shared;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
+
+use super::*;
+use crate::domain::PartitionState;
+
+/// An archive with 500 published ticks.
+fn published() -> (Archive, Vec<Tick>) {
+    let archive = Archive::new();
+    let rows = walk(500);
+    let store = archive.store("before");
+    stage(&store, range(0, 1000), &rows);
+    publish(&store);
+    (archive, rows)
+}
+
+/// Stages two segments, spoils the second, and expects it to be named and the first to be used.
+fn check_spoiled(what: &str, spoil: impl Fn(&Path)) {
+    let archive = Archive::new();
+    let rows = walk(100);
+    let store = archive.store("before");
+    stage(&store, range(0, 100), &rows);
+    let intact = archive.names_in(".titan/staging");
+    stage(&store, range(100, 200), &rows);
+    let spoiled =
+        archive.names_in(".titan/staging").into_iter().find(|name| !intact.contains(name));
+    spoil(&archive.root().join(spoiled.unwrap()));
+    let before = archive.files();
+
+    let store = archive.store("next");
+    assert!(!load(&store).unwrap().staged.intersects(range(100, 200)), "{what}");
+    assert_eq!(archive.files(), before, "{what}: without the lock nothing is moved");
+
+    let stored = load_owned(&store).unwrap();
+    assert_eq!(stored.staged.iter().collect::<Vec<_>>(), [range(0, 100)], "{what}");
+    assert_eq!(
+        archive.names_in(".titan/quarantine/staging/R_100/ticks/2026-03").len(),
+        1,
+        "{what}"
+    );
+
+    // Also if this run dies and another one publishes.
+    let published = publish(&archive.store("third"));
+    assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside], "{what}");
+    assert_eq!(kinds(&archive.sidecar().findings), [FindingKind::StagingSetAside], "{what}");
+    assert_eq!(read_rows::<Tick>(&archive.parquet()), rows[..50], "{what}");
+    assert!(archive.names_in(".titan/staging").is_empty(), "{what}");
+}
+
+fn edit(path: &Path, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    change(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    edit(path, |bytes| {
+        let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        bytes.splice(at..at + from.len(), to.bytes());
+    });
+}
+
+#[test]
+fn a_spoiled_segment_is_set_aside_and_named() {
+    check_spoiled("truncated", |path| edit(path, |bytes| bytes.truncate(bytes.len() - 1)));
+    check_spoiled("longer", |path| edit(path, |bytes| bytes.push(0)));
+    check_spoiled("empty", |path| edit(path, Vec::clear));
+    check_spoiled("no header", |path| edit(path, |bytes| bytes.retain(|byte| *byte != b'\n')));
+    check_spoiled("a flipped bit in a price", |path| {
+        edit(path, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    });
+    let end = format!("\"end\":{}", START + 200);
+    let later = format!("\"end\":{}", START + 900);
+    check_spoiled("a header that claims more", |path| replace(path, &end, &later));
+    check_spoiled("another version", |path| {
+        replace(path, "\"format_version\":1", "\"format_version\":2");
+    });
+    check_spoiled("an unknown key", |path| replace(path, "\"n_rows\"", "\"new\":1,\"n_rows\""));
+}
+
+#[test]
+fn a_segment_of_another_month_is_not_taken() {
+    let archive = Archive::new();
+    let store = archive.store("a");
+    stage(&store, range(0, 100), &walk(50));
+    let april = PartitionKey { month: "2026-04".parse().unwrap(), ..key() };
+    let layout = store.layout();
+    atomic::move_aside(&layout.staging_dir(&key()), &layout.staging_dir(&april)).unwrap();
+    let stored = PartitionStore::<Tick>::load(&store, &april).unwrap();
+    assert!(stored.staged.is_empty());
+}
+
+#[test]
+fn half_written_files_of_dead_runs_are_swept() {
+    let (archive, rows) = published();
+    let store = archive.store("dead");
+    stage(&store, range(1000, 1100), &rows);
+    let drafts = [
+        store.layout().staging_dir(&key()).join("1-2-x.segment"),
+        archive.parquet(),
+        archive.sidecar_path(),
+    ];
+    for target in drafts {
+        std::mem::forget(Draft::create(&target, &store.names.next()).unwrap());
+    }
+    let is_draft = |name: &String| name.ends_with(".titan-tmp");
+    assert_eq!(archive.files().keys().filter(|name| is_draft(name)).count(), 3);
+    let store = archive.store("next");
+    load(&store).unwrap();
+    assert_eq!(archive.files().keys().filter(|name| is_draft(name)).count(), 3);
+    load_owned(&store).unwrap();
+    assert_eq!(archive.files().keys().filter(|name| is_draft(name)).count(), 0);
+}
+
+#[test]
+fn a_lost_or_stale_sidecar_is_rebuilt_from_the_file() {
+    for spoiled in ["lost", "not JSON", "stale"] {
+        let (archive, _) = published();
+        let path = archive.sidecar_path();
+        let before = archive.sidecar();
+        match spoiled {
+            "lost" => fs::remove_file(&path).unwrap(),
+            "stale" => fs::write(&path, Sidecar { file_size: Some(1), ..before.clone() }.to_json())
+                .unwrap(),
+            _ => fs::write(&path, "{").unwrap(),
+        }
+        let bytes = archive.bytes();
+        let stored = load_owned(&archive.store("next")).unwrap();
+        assert_eq!(stored.published, before.coverage(), "{spoiled}");
+        assert_eq!(archive.bytes(), bytes);
+
+        let after = archive.sidecar();
+        assert_eq!(after.created_at, None);
+        let mut expected = Sidecar { created_at: None, download_duration_seconds: None, ..before };
+        if spoiled != "stale" {
+            // Nobody knows any more when it was asked.
+            expected.duplicates_removed = 0;
+            expected.coverage[0].asked_first = None;
+            expected.coverage[0].asked_last = None;
+        }
+        assert_eq!(after, expected, "{spoiled}");
+    }
+}
+
+#[test]
+fn a_rebuilt_sidecar_never_says_sealed() {
+    let archive = Archive::new();
+    let store = archive.store("a");
+    stage(&store, month().range(), &walk(10));
+    publish(&store);
+    fs::remove_file(archive.sidecar_path()).unwrap();
+    let stored = load_owned(&store).unwrap();
+    assert_eq!(stored.state, Some(PartitionState::Settling));
+}
+
+#[test]
+fn a_truncated_file_goes_to_quarantine_and_is_asked_again() {
+    let (archive, rows) = published();
+    let whole = archive.bytes();
+    edit(&archive.parquet(), |bytes| bytes.truncate(bytes.len() / 2));
+    let before = archive.files();
+    assert!(load(&archive.store("observer")).unwrap().published.is_empty());
+    assert_eq!(archive.files(), before);
+
+    let store = archive.store("next");
+    let stored = load_owned(&store).unwrap();
+    assert!(stored.published.is_empty() && stored.state.is_none());
+    let quarantined = ["2026-03.1.metadata.json", "2026-03.1.parquet"];
+    let quarantined = quarantined.map(|name| format!(".titan/quarantine/R_100/ticks/{name}"));
+    assert_eq!(archive.names_in(".titan/quarantine"), quarantined);
+    assert!(archive.names_in("R_100").is_empty());
+
+    stage(&store, range(0, 1000), &rows);
+    let published = publish(&store);
+    assert_eq!(kinds(&published.findings), [FindingKind::Unreadable]);
+    assert!(published.findings[0].found.contains("2026-03.1.parquet"));
+    assert_eq!(archive.bytes(), whole);
+}
+
+/// A file may rot without changing its size. A load does not read rows, so the next publish is
+/// the first to notice; the rotten rows must not be published again.
+#[test]
+fn rows_that_rotted_are_never_published_again() {
+    let (archive, rows) = published();
+    let whole = archive.bytes();
+    let mut n_refused = 0;
+    for at in (4..whole.len()).step_by(97) {
+        edit(&archive.parquet(), |bytes| {
+            bytes.clone_from(&whole);
+            bytes[at] ^= 0x10;
+        });
+        let store = archive.store("next");
+        stage(&store, range(1000, 1010), &[tick(1000, 1.0)]);
+        match publish_with(&store, &publication()) {
+            // What the flip hit is not part of any row, or nothing reads it.
+            Ok(_) => assert_eq!(read_rows::<Tick>(&archive.parquet())[..500], rows, "byte {at}"),
+            Err(error) => {
+                n_refused += 1;
+                let is_said = error.to_string().contains("quarantine")
+                    || error.to_string().contains("another tool")
+                    || error.to_string().contains("left as it is");
+                assert!(is_said, "byte {at}: {error}");
+            }
+        }
+        // Start over from the whole file.
+        let _ = fs::remove_dir_all(archive.root().join(".titan"));
+        let _ = fs::remove_dir_all(archive.root().join("R_100"));
+        let store = archive.store("before");
+        stage(&store, range(0, 1000), &rows);
+        publish(&store);
+        assert_eq!(archive.bytes(), whole);
+    }
+    assert!(n_refused > 3, "{n_refused}");
+}
+
+/// Any flipped byte in a file without a sidecar: found whole, set aside, or refused; no panic.
+#[test]
+fn no_flipped_byte_gets_past_the_examination() {
+    let archive = Archive::new();
+    let store = archive.store("a");
+    let rows = walk(40);
+    stage(&store, range(0, 80), &rows);
+    publish(&store);
+    fs::remove_file(archive.sidecar_path()).unwrap();
+    let whole = archive.bytes();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x21;
+        fs::write(archive.parquet(), &bytes).unwrap();
+        match load(&store) {
+            Ok(stored) if stored.published.is_empty() => {}
+            Ok(stored) => {
+                assert_eq!(stored.record_count, 40, "byte {at}");
+                assert_eq!(read_rows::<Tick>(&archive.parquet()), rows, "byte {at}");
+            }
+            Err(StoreError::Damaged { .. }) => {}
+            Err(error) => panic!("byte {at}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_file_in_the_wrong_place_is_not_believed() {
+    let (archive, _) = published();
+    let april = PartitionKey { month: "2026-04".parse().unwrap(), ..key() };
+    let store = archive.store("next");
+    fs::copy(archive.parquet(), store.layout().parquet(&april)).unwrap();
+    fs::copy(archive.sidecar_path(), store.layout().sidecar(&april)).unwrap();
+    let _guard = store.lock(&series()).unwrap();
+    assert!(PartitionStore::<Tick>::load(&store, &april).unwrap().published.is_empty());
+    assert_eq!(archive.names_in(".titan/quarantine/R_100/ticks/2026-04").len(), 2);
+    assert_eq!(load(&store).unwrap().record_count, 500);
+}
+
+#[test]
+fn a_sidecar_without_its_file_describes_nothing() {
+    let (archive, _) = published();
+    fs::remove_file(archive.parquet()).unwrap();
+    assert_eq!(load_owned(&archive.store("next")).unwrap().record_count, 0);
+    assert_eq!(
+        archive.names_in(".titan/quarantine"),
+        [".titan/quarantine/R_100/ticks/2026-03.1.metadata.json"]
+    );
+}
+
+/// A partition as another tool writes it.
+fn write_foreign(archive: &Archive, sidecar: Option<&str>) {
+    let path = archive.parquet();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let columns: Vec<ArrayRef> = vec![
+        Shared::new(Int64Array::from(vec![START, START + 2])),
+        Shared::new(Float64Array::from(vec![1.0, 2.0])),
+    ];
+    let batch = RecordBatch::try_new(crate::format::schema::schema::<Tick>(), columns).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    if let Some(sidecar) = sidecar {
+        fs::write(archive.sidecar_path(), sidecar).unwrap();
+    }
+}
+
+const FOREIGN_SIDECAR: &str = r#"{"schema_version": "1.0.0", "symbol": "R_100",
+    "data_type": "ticks", "granularity": null, "start_epoch": 0, "end_epoch": 0,
+    "record_count": 2, "gaps_detected": 0, "duplicates_removed": 0, "locked": false}"#;
+
+#[test]
+fn a_file_of_another_tool_is_refused_and_stays() {
+    for sidecar in [None, Some(FOREIGN_SIDECAR)] {
+        let archive = Archive::new();
+        write_foreign(&archive, sidecar);
+        let before = archive.files();
+        let store = archive.store("a");
+        let error = load_owned(&store).unwrap_err();
+        assert!(error.to_string().contains("was written by another tool"), "{error}");
+        publish_with(&store, &publication()).unwrap_err();
+        assert_eq!(archive.files(), before);
+    }
+    // Broken, but its sidecar says whose it is.
+    let archive = Archive::new();
+    write_foreign(&archive, Some(FOREIGN_SIDECAR));
+    edit(&archive.parquet(), |bytes| bytes.truncate(20));
+    let before = archive.files();
+    load_owned(&archive.store("a")).unwrap_err();
+    assert_eq!(archive.files(), before);
+}
+
+#[test]
+fn a_locked_partition_is_never_modified() {
+    let (archive, _) = published();
+    let locked = Sidecar { locked: true, ..archive.sidecar() };
+    fs::write(archive.sidecar_path(), locked.to_json()).unwrap();
+    let store = archive.store("next");
+    stage(&store, range(1000, 1010), &[tick(1000, 1.0)]);
+    let before = archive.files();
+    assert!(load_owned(&store).unwrap().locked);
+    let error = publish_with(&store, &publication()).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert_eq!(archive.files(), before);
+
+    let archive = Archive::new();
+    write_foreign(&archive, Some(&FOREIGN_SIDECAR.replace("false", "true")));
+    let store = archive.store("a");
+    assert!(load_owned(&store).unwrap().locked);
+    assert!(matches!(publish_with(&store, &publication()), Err(StoreError::Locked { .. })));
+}
+
+#[test]
+fn a_newer_format_is_left_alone() {
+    let (archive, _) = published();
+    let newer = Sidecar { format_version: Some(99), ..archive.sidecar() };
+    fs::write(archive.sidecar_path(), newer.to_json()).unwrap();
+    let before = archive.files();
+    let error = load_owned(&archive.store("next")).unwrap_err();
+    assert!(error.to_string().contains("newer version"), "{error}");
+    assert_eq!(archive.files(), before);
+}

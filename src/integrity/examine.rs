@@ -104,15 +104,15 @@ impl Examined {
                 return;
             }
         };
-        let (checks, gaps) = match pass.run(batches) {
-            Ok(passed) => passed,
-            Err((checks, error)) => {
-                checks.finish(place, &mut self.findings);
+        let (checks, gaps) = pass.run(batches);
+        let rows = checks.finish(place, &mut self.findings);
+        let gaps = match gaps {
+            Ok(gaps) => gaps,
+            Err(error) => {
                 self.findings.push(unreadable(place, &error));
                 return;
             }
         };
-        let rows = checks.finish(place, &mut self.findings);
         if i64::try_from(rows.n_rows) != Ok(declared_rows) {
             let expected = format!("{declared_rows} rows as its Parquet metadata says");
             let found = format!("{} rows", rows.n_rows);
@@ -167,15 +167,16 @@ impl<'a> Pass<'a> {
         Self { key, checks: RowChecks::new(&promises), gaps }
     }
 
+    /// Streams through all rows; gaps are known only if they could be read to the end.
     fn run<R: CheckedRecord>(
         mut self,
         mut batches: RowBatches<R>,
-    ) -> Result<(RowChecks, GapsSeen), (RowChecks, ReadError)> {
+    ) -> (RowChecks, Result<GapsSeen, ReadError>) {
         loop {
             match batches.next_rows() {
                 Ok(Some(rows)) => self.take(rows),
-                Ok(None) => return Ok((self.checks, self.gaps.finish())),
-                Err(error) => return Err((self.checks, error)),
+                Ok(None) => return (self.checks, Ok(self.gaps.finish())),
+                Err(error) => return (self.checks, Err(error)),
             }
         }
     }

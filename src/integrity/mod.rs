@@ -20,6 +20,8 @@ mod walk;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use gaps::{GapFinder, GapsSeen};
 pub use inspector::PartitionChecker;

@@ -4,7 +4,7 @@
 //! at row by row. Nothing is allocated per row, and no fault makes memory grow.
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Kind, Month,
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind, Month,
 };
 use crate::format::{RowsDigest, RowsDigests};
 use crate::integrity::record::CheckedRecord;
@@ -70,7 +70,7 @@ impl RowChecks {
     /// Starts with no row.
     pub(crate) fn new(promises: &RowPromises) -> Self {
         use FindingKind as K;
-        let granularity_secs = promises.kind.granularity().map(|g| g.secs());
+        let granularity_secs = promises.kind.granularity().map(Granularity::secs);
         let grid = promises.pip_size.and_then(Grid::new);
         let month = promises.month.range();
         let grid_text = grid.as_ref().map_or(0, |grid| grid.digits);

@@ -9,7 +9,9 @@ mod cadence;
 mod class;
 mod longest;
 
-use crate::domain::{Epoch, EpochRange, Gap, GapClass, Kind, RangeSet, Record, SilenceFacts};
+use crate::domain::{
+    Epoch, EpochRange, Gap, GapClass, Granularity, Kind, RangeSet, Record, SilenceFacts,
+};
 
 use self::cadence::{Cadence, Threshold};
 use self::class::Classes;
@@ -58,7 +60,7 @@ pub struct GapsSeen {
 impl<'a> GapFinder<'a> {
     /// Starts with no row. `answered` are the seconds somebody answered for; `None` if unknown.
     pub fn new(kind: Kind, answered: Option<&RangeSet>, silence: &'a SilenceFacts) -> Self {
-        let granularity_secs = kind.granularity().map(|g| g.secs());
+        let granularity_secs = kind.granularity().map(Granularity::secs);
         let positive = |secs: &i64| *secs > 0;
         let interval_secs = granularity_secs.or(silence.interval_secs.filter(positive));
         let threshold = silence.gap_threshold_secs.filter(positive).map(Threshold::longer_than);
@@ -143,7 +145,8 @@ impl<'a> GapFinder<'a> {
     }
 
     fn count_old(&mut self, interval_secs: i64) {
-        let old_threshold = self.kind.granularity().map_or(OLD_TICK_THRESHOLD_SECS, |g| g.secs());
+        let old_threshold =
+            self.kind.granularity().map_or(OLD_TICK_THRESHOLD_SECS, Granularity::secs);
         self.gaps_detected += u64::from(interval_secs > old_threshold);
     }
 

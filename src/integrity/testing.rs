@@ -41,6 +41,12 @@ pub(crate) fn range(start: i64, end: i64) -> EpochRange {
     EpochRange::new(Epoch::new(start), Epoch::new(end)).unwrap()
 }
 
+/// What [`Sample::ticks`] was answered for.
+pub(crate) fn ticks_range() -> EpochRange {
+    let midnight = month_start() + 86_400;
+    range(midnight - 5 * 3600, midnight + 5 * 3600)
+}
+
 pub(crate) fn tick(epoch: i64, quote: f64) -> Tick {
     Tick { epoch: Epoch::new(epoch), quote }
 }
@@ -60,13 +66,14 @@ pub(crate) struct Sample<R> {
 }
 
 impl Sample<Tick> {
-    /// Two days of a tick every two seconds, from the start of the month, with holes of 4 to 8 s.
+    /// Ten hours of a tick every two seconds around the first midnight inside the month, with
+    /// holes of 4 to 8 s.
     pub(crate) fn ticks() -> Self {
-        let start = month_start();
+        let covered = ticks_range();
         let is_hole = |i: &i64| i % 5000 > 0 && i % 5000 < 3;
-        let times = (0..86_400).filter(|i| !is_hole(i));
-        let rows = times.map(|i| tick(start + 2 * i, price(i))).collect();
-        Self::new("R_100", Kind::Ticks, rows, range(start, start + 2 * 86_400))
+        let times = (0..covered.len_secs() / 2).filter(|i| !is_hole(i));
+        let rows = times.map(|i| tick(covered.start().secs() + 2 * i, price(i))).collect();
+        Self::new("R_100", Kind::Ticks, rows, covered)
     }
 }
 

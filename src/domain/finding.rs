@@ -69,8 +69,10 @@ pub enum FindingKind {
     LostBehindWall,
     /// Staged answers were damaged or of another version and set aside.
     StagingSetAside,
-    /// Rows of another tool that a named reason proves foreign.
+    /// Rows of another tool: proved foreign by a named reason, or inherited and not certified.
     ForeignRows,
+    /// Something lies in a series folder that is no part of the archive.
+    Stranger,
 }
 
 impl fmt::Display for FindingKind {

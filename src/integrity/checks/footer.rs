@@ -1,0 +1,110 @@
+//! What the file says of itself, against its place and its rows.
+
+use crate::domain::{Finding, FindingKind, PartitionKey};
+use crate::format::{DayDigest, Footer};
+
+use super::rows::{MAX_PIP_SIZE, RowsSeen};
+use super::{REPLACE, RUN_AGAIN, shown};
+
+/// Days whose hash fails that are named one by one; more than a month has means more than damage.
+const MAX_NAMED_DAYS: usize = 31;
+
+/// Checks that the footer is that of the partition whose place the file has, and that it is
+/// written the one way it can be; `value` reads the pairs of the file.
+pub(crate) fn check_footer<'a>(
+    place: &str,
+    key: &PartitionKey,
+    footer: &Footer,
+    value: impl Fn(&str) -> Option<&'a str>,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut mismatch = |expected: String, found: String, repair: &str| {
+        let finding = Finding::error(FindingKind::FooterMismatch, place, expected, found);
+        findings.push(finding.with_repair(repair));
+    };
+    if footer.key != *key {
+        mismatch(key.to_string(), format!("a footer of {}", footer.key), REPLACE);
+    }
+    let month = footer.key.month.range();
+    let outside = footer.coverage.ranges().iter().find(|c| {
+        let range = c.range();
+        range.is_none_or(|range| !month.covers(range))
+    });
+    if let Some(outside) = outside {
+        let expected = format!("coverage inside {}", footer.key.month);
+        mismatch(expected, format!("coverage {} to {}", outside.start, outside.end), REPLACE);
+    }
+    if let Some(pip_size) = footer.pip_size.filter(|pip_size| *pip_size > MAX_PIP_SIZE) {
+        mismatch(format!("at most {MAX_PIP_SIZE} decimals"), pip_size.to_string(), REPLACE);
+    }
+    // Coverage in particular is canonical only if equal knowledge always gives equal bytes.
+    for (name, canonical) in footer.to_pairs() {
+        let found = value(&name).unwrap_or_default();
+        if found != canonical {
+            let found = format!("`{}`", shown(found));
+            let expected = format!("`{name}` in its canonical form `{}`", shown(canonical));
+            mismatch(expected, found, RUN_AGAIN);
+        }
+    }
+    findings
+}
+
+/// Checks that the footer counts and hashes the rows that are there.
+pub(crate) fn check_rows_of_footer(place: &str, footer: &Footer, seen: &RowsSeen) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if footer.record_count != seen.n_rows {
+        let expected = format!("{} rows as the footer says", footer.record_count);
+        let found = format!("{} rows", seen.n_rows);
+        let finding = Finding::error(FindingKind::RecordCount, place, expected, found);
+        findings.push(finding.with_repair(REPLACE));
+    }
+    let hash = |subject: String, expected: String, found: String| {
+        Finding::error(FindingKind::RowsHash, subject, expected, found).with_repair(REPLACE)
+    };
+    let Some(digests) = &seen.digests else {
+        let expected = format!("rows that hash to {}", shown(&footer.rows_sha256));
+        findings.push(hash(place.to_owned(), expected, "rows in no order".to_owned()));
+        return findings;
+    };
+    if digests.rows_sha256 != footer.rows_sha256 {
+        let expected = format!("rows that hash to {}", shown(&footer.rows_sha256));
+        findings.push(hash(place.to_owned(), expected, digests.rows_sha256.clone()));
+    }
+    if digests.days != footer.days {
+        let days = differing_days(&footer.days, &digests.days);
+        if days.is_empty() {
+            let expected = "each day once, in the order of the calendar".to_owned();
+            findings.push(hash(place.to_owned(), expected, "days in another order".to_owned()));
+        }
+        findings.extend(days.into_iter().take(MAX_NAMED_DAYS).map(|day| {
+            let subject = format!("{place} on {}", shown(&day.date));
+            hash(subject, "the rows this day had when it was written".to_owned(), day.found)
+        }));
+    }
+    findings
+}
+
+struct DifferingDay {
+    date: String,
+    found: String,
+}
+
+fn differing_days(promised: &[DayDigest], seen: &[DayDigest]) -> Vec<DifferingDay> {
+    let rows = |n: u64| format!("{n} rows");
+    let changed = promised.iter().filter_map(|day| {
+        let now = seen.iter().find(|other| other.date == day.date);
+        let found = match now {
+            Some(now) if now == day => return None,
+            Some(now) if now.rows == day.rows => "other rows".to_owned(),
+            Some(now) => format!("{} instead of {}", rows(now.rows), day.rows),
+            None => format!("none of its {}", rows(day.rows)),
+        };
+        Some(DifferingDay { date: day.date.clone(), found })
+    });
+    let surplus = seen.iter().filter(|day| !promised.iter().any(|other| other.date == day.date));
+    let surplus = surplus.map(|day| DifferingDay {
+        date: day.date.clone(),
+        found: format!("{} that the footer does not list", rows(day.rows)),
+    });
+    changed.chain(surplus).collect()
+}

@@ -1,0 +1,325 @@
+//! The promises every row makes: order, place, price, shape; and the hash of them all.
+//!
+//! Each batch is first judged as a whole with cheap comparisons; only a batch that fails is looked
+//! at row by row. Nothing is allocated per row, and no fault makes memory grow.
+
+use crate::domain::{
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind, Month,
+};
+use crate::format::{RowsDigest, RowsDigests};
+use crate::integrity::record::CheckedRecord;
+
+use super::REPLACE;
+use super::tally::Tally;
+
+/// Rows out of order or outside the month after which hashing stops: every one of them may start
+/// a day of its own in the list of days, which must stay bounded.
+const MAX_MISPLACED_HASHED: u64 = 1000;
+
+/// Largest `pip_size` that can be judged: beyond it decimals and doubles do not correspond.
+pub(crate) const MAX_PIP_SIZE: u8 = 15;
+
+/// What the rows of a partition are held against.
+#[derive(Debug, Clone)]
+pub(crate) struct RowPromises {
+    /// Every row lies in it.
+    pub(crate) month: Month,
+    /// Which records they are.
+    pub(crate) kind: Kind,
+    /// Every row lies where this says it was answered or inherited; `None` if nothing says so.
+    pub(crate) coverage: Option<Coverage>,
+    /// Decimals of every price; `None` if nothing says so.
+    pub(crate) pip_size: Option<u8>,
+}
+
+/// What streaming through the rows gave.
+#[derive(Debug)]
+pub(crate) struct RowsSeen {
+    /// Rows in the file.
+    pub(crate) n_rows: u64,
+    /// Epoch of the first row in the order of the file.
+    pub(crate) first: Option<Epoch>,
+    /// Epoch of the last row in the order of the file.
+    pub(crate) last: Option<Epoch>,
+    /// Hashes; `None` if the rows are too disordered to be hashed by day.
+    pub(crate) digests: Option<RowsDigests>,
+}
+
+/// Checks rows as they stream by.
+#[derive(Debug)]
+pub(crate) struct RowChecks {
+    month: EpochRange,
+    granularity_secs: Option<i64>,
+    answered: Option<Vec<EpochRange>>,
+    grid: Option<Grid>,
+    n_rows: u64,
+    first: Option<Epoch>,
+    last: Option<Epoch>,
+    digest: Option<RowsDigest>,
+    unsorted: Tally,
+    doubled: Tally,
+    outside_month: Tally,
+    outside_coverage: Tally,
+    misaligned: Tally,
+    bad_price: Tally,
+    off_grid: Tally,
+    bad_shape: Tally,
+}
+
+impl RowChecks {
+    /// Starts with no row.
+    pub(crate) fn new(promises: &RowPromises) -> Self {
+        use FindingKind as K;
+        let granularity_secs = promises.kind.granularity().map(Granularity::secs);
+        let grid = promises.pip_size.and_then(Grid::new);
+        let month = promises.month.range();
+        let grid_text = grid.as_ref().map_or(0, |grid| grid.digits);
+        Self {
+            month,
+            granularity_secs,
+            answered: promises.coverage.as_ref().map(answered_ranges),
+            grid,
+            n_rows: 0,
+            first: None,
+            last: None,
+            digest: Some(RowsDigest::new()),
+            unsorted: Tally::errors(K::Unsorted, "an epoch after that of the row before"),
+            doubled: Tally::errors(K::DuplicateRow, "one row for one epoch"),
+            outside_month: Tally::errors(K::OutsideMonth, format!("a row of {}", promises.month)),
+            outside_coverage: Tally::errors(K::OutsideCoverage, "rows only where coverage is"),
+            misaligned: Tally::errors(
+                K::Misaligned,
+                format!("an epoch that is a multiple of {} s", granularity_secs.unwrap_or(1)),
+            ),
+            bad_price: Tally::errors(K::BadPrice, "a positive, finite price"),
+            off_grid: Tally::errors(K::OffGrid, format!("a price with {grid_text} decimals")),
+            bad_shape: Tally::errors(K::CandleShape, "low ≤ open, close ≤ high"),
+        }
+    }
+
+    /// Checks the next rows.
+    pub(crate) fn update<R: CheckedRecord>(&mut self, rows: &[R]) {
+        let (Some(head), Some(tail)) = (rows.first(), rows.last()) else { return };
+        let ascending = self.last.is_none_or(|last| last < head.epoch())
+            && rows.is_sorted_by(|a, b| a.epoch() < b.epoch());
+        if !ascending {
+            self.check_order(rows);
+        }
+        let span = EpochRange::inclusive(head.epoch(), tail.epoch()).filter(|_| ascending);
+        if span.is_none_or(|span| !self.month.covers(span)) {
+            self.check_month(rows);
+        }
+        if span.is_none_or(|span| !self.is_answered(span)) {
+            self.check_coverage(rows);
+        }
+        self.check_alignment(rows);
+        self.check_prices(rows);
+        self.hash(rows);
+        self.n_rows += rows.len() as u64;
+        self.first = self.first.or(Some(head.epoch()));
+        self.last = Some(tail.epoch());
+    }
+
+    /// Ends with the last row.
+    pub(crate) fn finish(self, place: &str, findings: &mut Vec<Finding>) -> RowsSeen {
+        let tallies = [
+            self.unsorted,
+            self.doubled,
+            self.outside_month,
+            self.outside_coverage,
+            self.misaligned,
+            self.bad_price,
+            self.off_grid,
+            self.bad_shape,
+        ];
+        for tally in tallies {
+            tally.into_findings(place, REPLACE, findings);
+        }
+        RowsSeen {
+            n_rows: self.n_rows,
+            first: self.first,
+            last: self.last,
+            digests: self.digest.map(RowsDigest::finish),
+        }
+    }
+
+    fn check_order<R: CheckedRecord>(&mut self, rows: &[R]) {
+        let mut before = self.last;
+        for row in rows {
+            let epoch = row.epoch();
+            match before {
+                Some(before) if epoch < before => {
+                    self.unsorted.note(epoch, || format!("a row that follows {before}"));
+                }
+                Some(before) if epoch == before => {
+                    self.doubled.note(epoch, || "a second row".to_owned());
+                }
+                _ => {}
+            }
+            before = Some(epoch);
+        }
+    }
+
+    fn check_month<R: CheckedRecord>(&mut self, rows: &[R]) {
+        for row in rows.iter().filter(|row| !self.month.contains(row.epoch())) {
+            self.outside_month.note(row.epoch(), || "a row outside the month".to_owned());
+        }
+    }
+
+    fn is_answered(&self, span: EpochRange) -> bool {
+        let Some(answered) = &self.answered else { return true };
+        let behind = answered.partition_point(|range| range.end() <= span.start());
+        answered.get(behind).is_some_and(|range| range.covers(span))
+    }
+
+    fn check_coverage<R: CheckedRecord>(&mut self, rows: &[R]) {
+        for row in rows {
+            let epoch = row.epoch();
+            let second = EpochRange::inclusive(epoch, epoch);
+            if second.is_none_or(|second| !self.is_answered(second)) {
+                let found = || "a row that no answer covers".to_owned();
+                self.outside_coverage.note(epoch, found);
+            }
+        }
+    }
+
+    fn check_alignment<R: CheckedRecord>(&mut self, rows: &[R]) {
+        let Some(granularity) = self.granularity_secs else { return };
+        for row in rows {
+            let beside = row.epoch().secs().rem_euclid(granularity);
+            if beside != 0 {
+                self.misaligned.note(row.epoch(), || format!("{beside} s beside one"));
+            }
+        }
+    }
+
+    fn check_prices<R: CheckedRecord>(&mut self, rows: &[R]) {
+        // No early end inside: without branches the compiler can take several rows at once.
+        let fine = rows.iter().fold(true, |fine, row| {
+            let prices = row.prices();
+            let prices = prices.as_ref().iter();
+            prices.fold(fine & row.is_well_shaped(), |fine, price| fine & self.is_fine(*price))
+        });
+        if !fine {
+            for row in rows {
+                self.check_prices_of(row);
+            }
+        }
+    }
+
+    fn is_fine(&self, price: f64) -> bool {
+        let fits = self.grid.as_ref().is_none_or(|grid| grid.quickly_holds(price));
+        (price > 0.0) & (price < f64::INFINITY) & fits
+    }
+
+    fn check_prices_of<R: CheckedRecord>(&mut self, row: &R) {
+        let epoch = row.epoch();
+        let prices = row.prices();
+        let named = || R::COLUMNS.iter().zip(prices.as_ref());
+        for (name, price) in named() {
+            if !(price.is_finite() && *price > 0.0) {
+                self.bad_price.note(epoch, || format!("{name} {price}"));
+            } else if self.grid.as_ref().is_some_and(|grid| !grid.holds(*price)) {
+                self.off_grid.note(epoch, || format!("{name} {price}"));
+            }
+        }
+        let all_finite = prices.as_ref().iter().all(|price| price.is_finite());
+        if all_finite && !row.is_well_shaped() {
+            let list = || named().map(|(name, price)| format!("{name} {price}"));
+            self.bad_shape.note(epoch, || list().collect::<Vec<_>>().join(", "));
+        }
+    }
+
+    fn hash<R: CheckedRecord>(&mut self, rows: &[R]) {
+        if self.unsorted.count() + self.outside_month.count() > MAX_MISPLACED_HASHED {
+            self.digest = None;
+        }
+        if let Some(digest) = &mut self.digest {
+            digest.update(rows);
+        }
+    }
+}
+
+/// The seconds in which rows may lie, ascending.
+fn answered_ranges(coverage: &Coverage) -> Vec<EpochRange> {
+    coverage.select(has_rows).iter().collect()
+}
+
+/// Tells whether rows may lie in seconds of this state.
+pub(crate) fn has_rows(state: CoverageState) -> bool {
+    matches!(state, CoverageState::Answered | CoverageState::Inherited)
+}
+
+/// The prices that have a given number of decimals.
+#[derive(Debug)]
+struct Grid {
+    digits: u8,
+    scale: f64,
+}
+
+impl Grid {
+    fn new(digits: u8) -> Option<Self> {
+        let scale = 10_f64.powi(i32::from(digits));
+        (digits <= MAX_PIP_SIZE).then_some(Self { digits, scale })
+    }
+
+    /// Tells whether `price` is the nearest double to a decimal with as many digits; may deny it
+    /// for enormous prices, see [`holds`](Self::holds).
+    ///
+    /// Whole numbers below 2^53 and powers of ten up to 10^22 are exact doubles and division
+    /// rounds correctly, so the quotient *is* the nearest double to the decimal: no text is needed.
+    fn quickly_holds(&self, price: f64) -> bool {
+        // Adding and taking away 1.5·2^52 rounds to a whole number, in two instructions where
+        // `round` is a function call.
+        const ROUNDER: f64 = 6_755_399_441_055_744.0;
+        const LARGEST: f64 = 2_251_799_813_685_248.0;
+        let scaled = price * self.scale;
+        let whole = (scaled + ROUNDER) - ROUNDER;
+        (scaled < LARGEST) & (whole / self.scale == price)
+    }
+
+    /// Tells whether `price` is the nearest double to a decimal with as many digits.
+    fn holds(&self, price: f64) -> bool {
+        let digits = usize::from(self.digits);
+        self.quickly_holds(price) || format!("{price:.digits$}").parse() == Ok(price)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_quick_grid_check_agrees_with_text(whole in 1u64..1 << 52, digits in 0u8..9, nudge in -1i64..2) {
+            let text = format!("{whole}e-{digits}");
+            let exact: f64 = text.parse().unwrap();
+            let price = f64::from_bits(exact.to_bits().wrapping_add_signed(nudge));
+            let grid = Grid::new(digits).unwrap();
+            let places = usize::from(digits);
+            let truth = format!("{price:.places$}").parse() == Ok(price);
+            prop_assert_eq!(grid.holds(price), truth, "{}", price);
+            if whole < 1 << 50 {
+                prop_assert_eq!(grid.quickly_holds(price), truth, "{}", price);
+            }
+        }
+    }
+
+    #[test]
+    fn knows_prices_beside_the_grid() {
+        let grid = Grid::new(2).unwrap();
+        for good in [0.01, 252.66, 1e9 + 0.25, 0.29, 1.15, 4e22] {
+            assert!(grid.holds(good), "{good}");
+        }
+        for bad in [252.665, 0.001, 252.660_000_000_000_1, 0.1 + 0.2] {
+            assert!(!grid.holds(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_price_size_beyond_all_doubles_is_not_judged() {
+        assert!(Grid::new(255).is_none());
+    }
+}

@@ -1,0 +1,254 @@
+//! What the sidecar says of the file, against its place, its footer and its rows.
+
+use std::fmt::Display;
+
+use chrono::DateTime;
+
+use crate::domain::{
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Kind, PartitionKey,
+    PartitionState,
+};
+use crate::format::sidecar::SCHEMA_VERSION;
+use crate::format::{FORMAT_VERSION, Footer, Sidecar};
+
+use super::rows::RowsSeen;
+use super::{REPLACE, RUN_AGAIN, info, shown};
+
+/// Coverage ranges that are read; building a coverage takes the square of their number.
+const MAX_COVERAGE_RANGES: usize = 10_000;
+
+/// What a sidecar is held against.
+pub(crate) struct SidecarPromises<'a> {
+    /// Path of the sidecar as findings name it.
+    pub(crate) place: &'a str,
+    /// The partition whose place it has.
+    pub(crate) key: &'a PartitionKey,
+    /// The footer of the Parquet file, if it has one of ours.
+    pub(crate) footer: Option<&'a Footer>,
+    /// The rows of the Parquet file, if they could be read to the end.
+    pub(crate) rows: Option<&'a RowsSeen>,
+    /// Gaps as the old key counts them, if the rows could be read to the end.
+    pub(crate) gaps_detected: Option<u64>,
+    /// Size of the Parquet file in bytes.
+    pub(crate) file_size: Option<u64>,
+    /// SHA-256 of the Parquet file, if it was asked for.
+    pub(crate) sha256: Option<&'a str>,
+}
+
+/// Checks everything a sidecar says.
+pub(crate) fn check_sidecar(promises: &SidecarPromises<'_>, sidecar: &Sidecar) -> Vec<Finding> {
+    let mut check = Check { place: promises.place, findings: Vec::new() };
+    check.place_agrees(promises.key, sidecar);
+    check.file_agrees(promises, sidecar);
+    if let Some(rows) = promises.rows {
+        check.rows_agree(rows, sidecar);
+    }
+    if !sidecar.is_foreign() {
+        check.our_part(promises, sidecar);
+    } else if promises.footer.is_some() {
+        let found = "a sidecar of another tool";
+        check.mismatch("a sidecar of titan-download, as the file is", found, RUN_AGAIN);
+    }
+    check.findings
+}
+
+struct Check<'a> {
+    place: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl Check<'_> {
+    fn mismatch(&mut self, expected: impl Display, found: impl Display, repair: &str) {
+        self.error(FindingKind::SidecarMismatch, expected, found, repair);
+    }
+
+    fn error(
+        &mut self,
+        kind: FindingKind,
+        expected: impl Display,
+        found: impl Display,
+        repair: &str,
+    ) {
+        let finding = Finding::error(kind, self.place, expected, found);
+        self.findings.push(finding.with_repair(repair));
+    }
+
+    /// Compares one key; `expected` is what the disk shows.
+    fn key<T: PartialEq + Display>(&mut self, name: &str, expected: T, found: T) {
+        if expected != found {
+            let found = format!("`{name}` {}", shown(found));
+            self.mismatch(format!("`{name}` {}", shown(expected)), found, RUN_AGAIN);
+        }
+    }
+
+    fn place_agrees(&mut self, key: &PartitionKey, sidecar: &Sidecar) {
+        let (data_type, granularity) = match key.series.kind {
+            Kind::Ticks => ("ticks", None),
+            Kind::Candles(granularity) => ("candles", Some(u32::from(granularity))),
+        };
+        self.key("schema_version", SCHEMA_VERSION, &sidecar.schema_version);
+        self.key("symbol", &key.series.symbol, &sidecar.symbol);
+        self.key("data_type", data_type, &sidecar.data_type);
+        self.key("granularity", or_null(granularity), or_null(sidecar.granularity));
+    }
+
+    fn file_agrees(&mut self, promises: &SidecarPromises<'_>, sidecar: &Sidecar) {
+        if let (Some(found), Some(promised)) = (promises.file_size, sidecar.file_size)
+            && found != promised
+        {
+            let expected = format!("a file of {promised} bytes");
+            let found = format!("{found} bytes");
+            self.error(FindingKind::SidecarMismatch, expected, found, RUN_AGAIN);
+        }
+        if let (Some(found), Some(promised)) = (promises.sha256, &sidecar.sha256)
+            && found != promised
+        {
+            let expected = format!("a file that hashes to {}", shown(promised));
+            self.error(FindingKind::FileHash, expected, found, REPLACE);
+        }
+    }
+
+    fn rows_agree(&mut self, rows: &RowsSeen, sidecar: &Sidecar) {
+        if rows.n_rows != sidecar.record_count {
+            let expected = format!("{} rows as the sidecar says", sidecar.record_count);
+            let found = format!("{} rows", rows.n_rows);
+            self.error(FindingKind::RecordCount, expected, found, REPLACE);
+        }
+        if let (Some(first), Some(last)) = (rows.first, rows.last) {
+            self.key("start_epoch", first.secs(), sidecar.start_epoch);
+            self.key("end_epoch", last.secs(), sidecar.end_epoch);
+        }
+    }
+
+    fn our_part(&mut self, promises: &SidecarPromises<'_>, sidecar: &Sidecar) {
+        if sidecar.format_version.is_some_and(|version| version > FORMAT_VERSION) {
+            let found = format!("version {}", sidecar.format_version.unwrap_or_default());
+            let repair = "use the newer build that wrote it";
+            self.mismatch(format!("a format up to version {FORMAT_VERSION}"), found, repair);
+            return;
+        }
+        if let Some(gaps_detected) = promises.gaps_detected {
+            self.key("gaps_detected", gaps_detected, sidecar.gaps_detected);
+        }
+        let month = promises.key.month;
+        self.key("month", month.to_string(), or_null(sidecar.month.as_ref()));
+        self.gaps_agree(month.range(), sidecar);
+        if sidecar.coverage.len() > MAX_COVERAGE_RANGES {
+            let found = format!("{} ranges", sidecar.coverage.len());
+            self.mismatch("coverage of at most 10000 ranges", found, RUN_AGAIN);
+            return;
+        }
+        let coverage = sidecar.coverage();
+        match promises.footer {
+            Some(footer) => self.footer_agrees(footer, &coverage, sidecar),
+            None => self.mismatch("a file with our footer", "no readable footer", REPLACE),
+        }
+        if promises.rows.is_some_and(|rows| rows.n_rows == 0) {
+            self.empty_agrees(&coverage, sidecar);
+        }
+        self.state_is_legal(month.range(), &coverage, sidecar);
+        self.nothing_is_missing(month.range(), &coverage);
+    }
+
+    /// Checks the epochs that stand for those of the rows where there are none.
+    fn empty_agrees(&mut self, coverage: &Coverage, sidecar: &Sidecar) {
+        if let Some(first) = coverage.ranges().first() {
+            self.key("start_epoch", first.start.secs(), sidecar.start_epoch);
+            self.key("end_epoch", first.start.secs(), sidecar.end_epoch);
+        }
+    }
+
+    fn footer_agrees(&mut self, footer: &Footer, coverage: &Coverage, sidecar: &Sidecar) {
+        self.key("pip_size", or_null(footer.pip_size), or_null(sidecar.pip_size));
+        let found = or_null(sidecar.rows_sha256.as_ref());
+        self.key("rows_sha256", footer.rows_sha256.clone(), found);
+        if footer.coverage != *coverage {
+            let (expected, found) = (footer.coverage.ranges(), coverage.ranges());
+            let differing = expected.iter().zip(found).find(|(a, b)| a != b);
+            let text = |c: &crate::domain::CoverageRange| format!("{} to {}", c.start, c.end);
+            let (expected, found) = differing.map_or_else(
+                || (format!("{} ranges", expected.len()), format!("{} ranges", found.len())),
+                |(a, b)| (text(a), text(b)),
+            );
+            let expected = format!("`coverage` as in the footer, {expected}");
+            self.mismatch(expected, found, RUN_AGAIN);
+        }
+        if footer.days != sidecar.days {
+            let expected = format!("`days` as in the footer, {} days", footer.days.len());
+            let found = format!("other hashes for {} days", sidecar.days.len());
+            self.mismatch(expected, found, RUN_AGAIN);
+        }
+    }
+
+    fn gaps_agree(&mut self, month: EpochRange, sidecar: &Sidecar) {
+        let inside = |start: Epoch, end: Epoch| {
+            EpochRange::new(start, end).is_some_and(|range| month.covers(range))
+        };
+        let legal = sidecar.gaps.iter().all(|gap| inside(gap.start, gap.end))
+            && sidecar.gaps.windows(2).all(|pair| pair[0].end <= pair[1].start);
+        if !legal {
+            let found = "gaps outside it, empty or in another order";
+            self.mismatch("`gaps` inside the month, ascending", found, RUN_AGAIN);
+        }
+    }
+
+    fn state_is_legal(&mut self, month: EpochRange, coverage: &Coverage, sidecar: &Sidecar) {
+        let Some(state) = sidecar.state else {
+            self.error(FindingKind::IllegalState, "a `state`", "none", RUN_AGAIN);
+            return;
+        };
+        let missing = coverage.missing(month);
+        if let (PartitionState::Sealed, Some(first)) = (state, missing.iter().next()) {
+            let n_secs = missing.len_secs();
+            let found = format!("`sealed` with {n_secs} s unsettled, first {first}");
+            let expected = "a state that is not `sealed` while seconds are unsettled";
+            self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+        }
+        let published = sidecar.created_at.as_deref().and_then(parsed_time);
+        let Some(published) = published else { return };
+        let is_over = published >= month.end();
+        match state {
+            PartitionState::Open if published > month.end() => {
+                let found = format!("`open`, published {published}");
+                let expected = format!("no open month after {}", month.end());
+                self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+            }
+            PartitionState::Settling | PartitionState::Sealed if !is_over => {
+                let found = format!("it closed when published {published}");
+                let expected = format!("`open` before {}", month.end());
+                self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells of seconds whose answer is still owed: those that failed, and those between answers.
+    fn nothing_is_missing(&mut self, month: EpochRange, coverage: &Coverage) {
+        for failed in coverage.select(|state| state == CoverageState::Failed).iter() {
+            let found = format!("every attempt failed for {failed}");
+            self.error(FindingKind::CoverageMissing, "an answer for it", found, RUN_AGAIN);
+        }
+        let ranges = coverage.ranges();
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return };
+        let span = EpochRange::new(first.start, last.end).and_then(|span| span.intersect(month));
+        let mut never_asked = span.map_or_else(Default::default, |span| coverage.missing(span));
+        for failed in coverage.select(|state| state == CoverageState::Failed).iter() {
+            never_asked.remove(failed);
+        }
+        if let Some(hole) = never_asked.iter().next() {
+            let n_secs = never_asked.len_secs();
+            let found = format!("{n_secs} s nobody asked for, first {hole}");
+            let expected = "answers without a hole between them";
+            let finding = info(FindingKind::CoverageMissing, self.place, expected, found);
+            self.findings.push(finding.with_repair(RUN_AGAIN));
+        }
+    }
+}
+
+fn or_null(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "null".to_owned(), |value| value.to_string())
+}
+
+fn parsed_time(text: &str) -> Option<Epoch> {
+    DateTime::parse_from_rfc3339(text).ok().map(|time| Epoch::new(time.timestamp()))
+}

@@ -1,0 +1,71 @@
+//! What is known of the reason of a gap.
+
+use crate::domain::{Epoch, EpochRange, GapClass, SilenceFacts};
+
+use super::longest::Silence;
+
+const SECS_PER_DAY: i64 = 86_400;
+const SECS_PER_WEEK: i64 = 7 * SECS_PER_DAY;
+/// 1970-01-01 was a Thursday; weeks are counted from Monday.
+const EPOCH_SECOND_OF_WEEK: i64 = 3 * SECS_PER_DAY;
+/// Friday 20:00 UTC: no market closes for the week-end before it.
+const WEEKEND_START: i64 = 4 * SECS_PER_DAY + 20 * 3600;
+
+/// A market does not close for less than half an hour.
+const MIN_CLOSED_SECS: i64 = 1800;
+/// Sessions end at the same time of day, give or take the last quote.
+const SESSION_TOLERANCE_SECS: i64 = 900;
+/// A gap at the same time on so many other days is the end of a session.
+const MIN_OTHER_DAYS: usize = 3;
+
+/// Classes the gaps of one partition.
+pub(super) struct Classes<'a> {
+    silence: &'a SilenceFacts,
+    continuous: bool,
+    /// Where the silences of a closed market's length begin, ascending.
+    long_starts: Vec<Epoch>,
+}
+
+impl<'a> Classes<'a> {
+    /// `continuous` tells whether the series is quoted day and night, week-ends included.
+    pub(super) fn new(silence: &'a SilenceFacts, continuous: bool, gaps: &[Silence]) -> Self {
+        let long = gaps.iter().filter(|gap| gap.range.len_secs() >= MIN_CLOSED_SECS);
+        Self { silence, continuous, long_starts: long.map(|gap| gap.range.start()).collect() }
+    }
+
+    /// The first of the classes that fits.
+    pub(super) fn of(&self, gap: EpochRange) -> GapClass {
+        if !self.continuous && self.is_market_closed(gap) {
+            GapClass::MarketClosed
+        } else if self.silence.confirmed.covers(gap) {
+            GapClass::ConfirmedBySource
+        } else if self.silence.doubted.intersects(gap) {
+            GapClass::Unexplained
+        } else {
+            GapClass::WithinPage
+        }
+    }
+
+    fn is_market_closed(&self, gap: EpochRange) -> bool {
+        gap.len_secs() >= MIN_CLOSED_SECS && (is_in_weekend(gap) || self.recurs(gap.start()))
+    }
+
+    /// Tells whether gaps of a closed market's length begin at this time of day on enough other days.
+    fn recurs(&self, start: Epoch) -> bool {
+        let alike = |other: &&Epoch| {
+            let apart = other.since(start).rem_euclid(SECS_PER_DAY);
+            apart.min(SECS_PER_DAY - apart) <= SESSION_TOLERANCE_SECS
+        };
+        // The nearest whole number of days, so that 23:55 and 00:05 of the next day are one day's.
+        let day = |other: &Epoch| (other.since(start) + SECS_PER_DAY / 2).div_euclid(SECS_PER_DAY);
+        let mut days: Vec<_> = self.long_starts.iter().filter(alike).map(day).collect();
+        days.retain(|day| *day != 0);
+        days.dedup();
+        days.len() >= MIN_OTHER_DAYS
+    }
+}
+
+fn is_in_weekend(gap: EpochRange) -> bool {
+    let second_of_week = (gap.start().secs() + EPOCH_SECOND_OF_WEEK).rem_euclid(SECS_PER_WEEK);
+    second_of_week >= WEEKEND_START && second_of_week + gap.len_secs() <= SECS_PER_WEEK
+}

@@ -1,0 +1,32 @@
+//! The checker at the seam of the store: it sees each partition right after it was written.
+
+use std::path::Path;
+
+use crate::domain::{
+    Finding, FindingKind, Inspection, PartitionInspector, PartitionKey, SilenceFacts,
+};
+
+use super::checks::REPLACE;
+use super::examine::examine;
+
+/// Checks a partition file and its footer in one pass over its rows; the sidecar is not there yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PartitionChecker;
+
+impl PartitionInspector for PartitionChecker {
+    fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection {
+        let place = key.to_string();
+        let mut examined = examine(&place, key, file, silence);
+        if examined.is_foreign {
+            // In an archive such a file is another tool's; here it is one that was just written.
+            let expected = "a file with the footer of titan-download";
+            let finding = Finding::error(FindingKind::FooterMismatch, place, expected, "none");
+            examined.findings.push(finding.with_repair(REPLACE));
+        }
+        Inspection {
+            gaps: examined.gaps,
+            gaps_detected: examined.gaps_detected,
+            findings: examined.findings,
+        }
+    }
+}

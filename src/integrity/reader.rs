@@ -1,0 +1,197 @@
+//! Opens Parquet files and sidecars with its own eyes, not through the writer's code.
+//!
+//! Everything read here may be hostile: cut off, empty, garbage, or lying about itself. Whatever
+//! it is, the answer is a value or a [`ReadError`], in memory that does not grow with the file.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+
+use arrow_array::{Array, Float64Array, Int64Array, RecordBatch};
+use arrow_schema::SchemaRef;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::errors::ParquetError;
+use sha2::{Digest, Sha256};
+
+use crate::format::digest::hex;
+use crate::format::schema::EPOCH;
+use crate::format::{Footer, FooterError, Sidecar};
+
+use super::record::CheckedRecord;
+
+/// Rows in one batch: few enough to stay in the second-level cache while they are checked.
+const BATCH_ROWS: usize = 8192;
+
+/// Longest footer value that is read. Ours stay under a few KiB; building a coverage takes the
+/// square of its ranges, so a hostile one must be short.
+const MAX_FOOTER_VALUE_BYTES: usize = 1 << 20;
+
+/// Longest sidecar that is read. Ten thousand gaps fit many times over.
+const MAX_SIDECAR_BYTES: u64 = 32 << 20;
+
+/// Bytes read at once while hashing a file.
+const HASH_BUFFER_BYTES: usize = 256 * 1024;
+
+/// A file cannot be read as what it should be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("it is no ordinary file")]
+    NotAFile,
+    #[error("it is empty")]
+    Empty,
+    #[error("it is no readable Parquet: {0}")]
+    Parquet(#[from] ParquetError),
+    #[error("its columns cannot be read: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    #[error("column `{0}` is missing or of another type")]
+    Column(&'static str),
+    #[error("column `{0}` holds nulls")]
+    Nulls(&'static str),
+    #[error("it is so damaged that the Parquet reader gave up on it")]
+    Panicked,
+    #[error("it is {0} bytes long, more than any sidecar")]
+    TooLong(u64),
+    #[error("it is no sidecar: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// An opened Parquet file whose rows have not been read yet.
+pub(crate) struct ParquetFile {
+    builder: ParquetRecordBatchReaderBuilder<File>,
+}
+
+impl ParquetFile {
+    /// Opens a file and reads what stands at its end.
+    pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
+        let file = open_file(path)?;
+        // A schema of Arrow's own, embedded in the file, could reinterpret the columns that
+        // other readers see; only what Parquet itself says counts.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder =
+            guarded(|| Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?))?;
+        Ok(Self { builder })
+    }
+
+    /// The columns the file says it has.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.builder.schema()
+    }
+
+    /// The rows the file says it has.
+    pub(crate) fn declared_rows(&self) -> i64 {
+        self.builder.metadata().file_metadata().num_rows()
+    }
+
+    /// One value of the file's key-value metadata; none if it is longer than any of ours.
+    pub(crate) fn value(&self, key: &str) -> Option<&str> {
+        let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
+        let value = pairs.iter().find(|pair| pair.key == key)?.value.as_deref()?;
+        (value.len() <= MAX_FOOTER_VALUE_BYTES).then_some(value)
+    }
+
+    /// What the file says of itself.
+    pub(crate) fn footer(&self) -> Result<Footer, FooterError> {
+        Footer::from_pairs(|key| self.value(key))
+    }
+
+    /// Starts reading the rows.
+    pub(crate) fn rows<R: CheckedRecord>(self) -> Result<RowBatches<R>, ReadError> {
+        let wanted = std::iter::once(&EPOCH).chain(R::COLUMNS);
+        let roots = wanted
+            .map(|name| self.schema().index_of(name).map_err(|_| ReadError::Column(name)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mask = ProjectionMask::roots(self.builder.parquet_schema(), roots);
+        let builder = self.builder.with_projection(mask).with_batch_size(BATCH_ROWS);
+        let reader = guarded(|| Ok(builder.build()?))?;
+        Ok(RowBatches { reader, rows: Vec::with_capacity(BATCH_ROWS) })
+    }
+}
+
+/// The rows of a file, a batch at a time.
+pub(crate) struct RowBatches<R> {
+    reader: ParquetRecordBatchReader,
+    rows: Vec<R>,
+}
+
+impl<R: CheckedRecord> RowBatches<R> {
+    /// The next rows in the order of the file; none after the last. Not to be called after an error.
+    pub(crate) fn next_rows(&mut self) -> Result<Option<&[R]>, ReadError> {
+        let reader = &mut self.reader;
+        let Some(batch) = guarded(|| Ok(reader.next().transpose()?))? else { return Ok(None) };
+        let epochs = column::<Int64Array>(&batch, EPOCH)?.values();
+        let mut prices = Vec::with_capacity(R::COLUMNS.len());
+        for name in R::COLUMNS {
+            prices.push(&column::<Float64Array>(&batch, name)?.values()[..]);
+        }
+        self.rows.clear();
+        R::gather(epochs, &prices, &mut self.rows);
+        Ok(Some(&self.rows))
+    }
+}
+
+/// Reads a sidecar; none if there is no such file.
+pub(crate) fn read_sidecar(path: &Path) -> Result<Option<Sidecar>, ReadError> {
+    let file = match open_file(path) {
+        Ok(file) => file,
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let len = file.metadata()?.len();
+    if len > MAX_SIDECAR_BYTES {
+        return Err(ReadError::TooLong(len));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_SIDECAR_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(Sidecar::from_json(&bytes)?))
+}
+
+/// SHA-256 of a whole file, lower-case hex.
+pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; HASH_BUFFER_BYTES];
+    loop {
+        let n_read = match file.read(&mut buffer) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(n_read) => n_read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hash.update(&buffer[..n_read]);
+    }
+}
+
+fn open_file(path: &Path) -> Result<File, ReadError> {
+    // Asked by name first: opening a named pipe would wait for its other end for ever.
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile);
+    }
+    if metadata.len() == 0 {
+        return Err(ReadError::Empty);
+    }
+    Ok(File::open(path)?)
+}
+
+/// The Parquet reader is written for honest files and panics on some others; that is no reason
+/// for the checker to end.
+fn guarded<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(ReadError::Panicked))
+}
+
+fn column<'a, A: Array + 'static>(
+    batch: &'a RecordBatch,
+    name: &'static str,
+) -> Result<&'a A, ReadError> {
+    let column = batch.column_by_name(name).ok_or(ReadError::Column(name))?;
+    if column.null_count() > 0 {
+        return Err(ReadError::Nulls(name));
+    }
+    column.as_any().downcast_ref().ok_or(ReadError::Column(name))
+}

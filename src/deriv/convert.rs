@@ -168,12 +168,30 @@ fn instrument(row: SymbolRow) -> Option<Instrument> {
     };
     let is_set = |flag: Option<Number>| flag.is_some_and(|Number(value)| value == 1.0);
     Some(Instrument {
+        usual_interval_millis: usual_interval_millis(symbol.as_str()),
         symbol,
         name: row.underlying_symbol_name.non_empty().or(row.display_name.non_empty()),
         market: row.market.0,
         pip_size: row.pip_size.or(row.pip).and_then(|Number(step)| decimals_of_step(step)),
         is_open: is_set(row.exchange_is_open) && !is_set(row.is_trading_suspended),
     })
+}
+
+/// Milliseconds between two ticks as the symbol table of the API notes gives them, week-ends of
+/// sessions included; serves estimates only.
+fn usual_interval_millis(symbol: &str) -> Option<i64> {
+    const USUAL: [(&str, i64); 9] = [
+        ("R_", 2000),
+        ("1HZ", 1000),
+        ("BOOM", 1000),
+        ("CRASH", 1000),
+        ("JD", 1000),
+        ("stpRNG", 1000),
+        ("frx", 2500),
+        ("cry", 1500),
+        ("OTC_", 5000),
+    ];
+    USUAL.iter().find(|(prefix, _)| symbol.starts_with(prefix)).map(|(_, millis)| *millis)
 }
 
 /// One deserialization of the whole answer.

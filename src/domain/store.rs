@@ -146,15 +146,11 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     /// If the folder is there and cannot be read.
     fn published_months(&self, series: &Series) -> Result<Vec<Month>, StoreError>;
 
-    /// Tells what is published and staged of a partition. Changes nothing.
+    /// Tells what is published and staged of a partition.
     ///
-    /// # Errors
-    ///
-    /// If the folder cannot be read, or what is there cannot be trusted.
-    fn peek(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError>;
-
-    /// Like [`peek`](Self::peek), and readies the partition for this run: completes what a stopped
-    /// run left half done and sets aside what cannot be trusted. Needs the lock of the series.
+    /// With the lock of the series it also readies the partition for this run: completes what a
+    /// stopped run left half done and sets aside what cannot be trusted. Without it, nothing is
+    /// changed and such leftovers are only not believed.
     ///
     /// # Errors
     ///

@@ -175,7 +175,7 @@ async fn plan_series<S: Source, P: Store>(
     for month in Month::touching(window) {
         let Some(wanted) = closed_records(window, month, series.kind) else { continue };
         let key = PartitionKey { series: series.clone(), month };
-        let stored = load(store, &key, purpose).await?;
+        let stored = load(store, &key).await?;
         let missing = missing(&stored, wanted);
         partitions.push((planned(key, wanted, missing, &stored), stored));
     }
@@ -328,17 +328,11 @@ fn stand_before(wall: Wall, partition: &mut PlannedPartition) {
     }
 }
 
-async fn load<P: Store>(
-    store: &Arc<P>,
-    key: &PartitionKey,
-    purpose: Purpose,
-) -> Result<StoredPartition, StoreError> {
+async fn load<P: Store>(store: &Arc<P>, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
     let key = key.clone();
-    blocking(store, move |store| match (key.series.kind, purpose) {
-        (Kind::Ticks, Purpose::Run) => PartitionStore::<Tick>::load(store, &key),
-        (Kind::Ticks, Purpose::DryRun) => PartitionStore::<Tick>::peek(store, &key),
-        (Kind::Candles(_), Purpose::Run) => PartitionStore::<Candle>::load(store, &key),
-        (Kind::Candles(_), Purpose::DryRun) => PartitionStore::<Candle>::peek(store, &key),
+    blocking(store, move |store| match key.series.kind {
+        Kind::Ticks => PartitionStore::<Tick>::load(store, &key),
+        Kind::Candles(_) => PartitionStore::<Candle>::load(store, &key),
     })
     .await
 }

@@ -36,8 +36,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::{
-    Epoch, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
-    Segment, StoreError, StoredPartition,
+    Epoch, Month, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
+    Segment, Series, StoreError, StoredPartition,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -211,7 +211,10 @@ impl ParquetStore {
 }
 
 impl<R: Record> PartitionStore<R> for ParquetStore {
-    /// Without the lock of the series nothing is tidied: leftovers are only not believed.
+    fn published_months(&self, series: &Series) -> Result<Vec<Month>, StoreError> {
+        recover::published_months(&self.layout, series)
+    }
+
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
         check_kind::<R>(key)?;
         recover::load::<R>(self, key, self.access(key))

@@ -10,10 +10,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, PartitionKey, Record,
-    SilenceFacts, StoreError, StoredPartition,
+    Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, Month, PartitionKey, Record,
+    Series, SilenceFacts, StoreError, StoredPartition,
 };
-use crate::format::{FORMAT_VERSION, Sidecar};
+use crate::format::{FORMAT_VERSION, Layout, Sidecar};
 
 use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
@@ -47,6 +47,18 @@ pub(super) fn load<R: Record>(
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
     }
     Ok(stored)
+}
+
+/// The months that have a Parquet file, ascending; whose they are is looked at when they are loaded.
+pub(super) fn published_months(layout: &Layout, series: &Series) -> Result<Vec<Month>, StoreError> {
+    let dir = layout.series_dir(series);
+    let mut months: Vec<Month> = list(&dir)?
+        .iter()
+        .filter_map(|path| Layout::key_of(path.strip_prefix(layout.root()).ok()?))
+        .map(|key| key.month)
+        .collect();
+    months.sort_unstable();
+    Ok(months)
 }
 
 /// The files of one partition as they were found.

@@ -1,0 +1,236 @@
+//! A downloader against a simulated exchange on a free loopback port, and readers of what it wrote
+//! that share no code with the writer.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use titan_download::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector};
+use titan_download::domain::{Epoch, EpochRange, Kind, Series, SeriesLocks, Symbol};
+use titan_download::download::{
+    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Silent, Summary,
+    Window,
+};
+use titan_download::integrity::PartitionChecker;
+use titan_download::resilience::{
+    BreakerConfig, Observer, RetryConfig, ThrottleConfig, resilient,
+};
+use titan_download::simulator::{Limits, SimClock, Simulator, SimulatorConfig};
+use titan_download::storage::{ParquetStore, StoreOptions};
+
+/// Rows as (epoch, prices as text of the shortest decimal that reads back the same).
+pub type Rows = BTreeMap<i64, Vec<String>>;
+
+/// A simulated exchange behind a real socket.
+pub struct Exchange {
+    pub simulator: Arc<Simulator>,
+    endpoint: Endpoint,
+    api: ApiVersion,
+    _stop: DropGuard,
+}
+
+/// How a download is run; the defaults are those of the command line without limits.
+#[derive(Clone)]
+pub struct Setup {
+    pub concurrency: usize,
+    pub chunk_rows: usize,
+    pub retry: RetryConfig,
+    pub timeout: Duration,
+    pub stop: CancellationToken,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            chunk_rows: 65_536,
+            retry: RetryConfig { first: Duration::from_millis(1), ..RetryConfig::default() },
+            timeout: Duration::from_secs(30),
+            stop: CancellationToken::new(),
+        }
+    }
+}
+
+pub fn epoch(text: &str) -> Epoch {
+    let utc: chrono::DateTime<chrono::Utc> = text.parse().unwrap();
+    Epoch::new(utc.timestamp())
+}
+
+/// Unlimited, without latency, its clock frozen at `now`.
+pub fn quiet_config(now: Epoch) -> SimulatorConfig {
+    SimulatorConfig {
+        clock: SimClock::frozen(now),
+        limits: Limits::NONE,
+        ..SimulatorConfig::default()
+    }
+}
+
+pub fn series(symbol: &str, kind: Kind) -> Series {
+    Series { symbol: symbol.parse::<Symbol>().unwrap(), kind }
+}
+
+impl Exchange {
+    pub async fn open(config: SimulatorConfig) -> Self {
+        Self::open_as(ApiVersion::V1, config).await
+    }
+
+    pub async fn open_as(api: ApiVersion, config: SimulatorConfig) -> Self {
+        let simulator = Simulator::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let path = match api {
+            ApiVersion::V1 => "trading/v1/options/ws/public",
+            ApiVersion::Legacy => "websockets/v3",
+        };
+        let endpoint = Endpoint::parse(&format!("ws://127.0.0.1:{port}/{path}")).unwrap();
+        let stop = CancellationToken::new();
+        tokio::spawn(Arc::clone(&simulator).serve(listener, stop.clone()));
+        Self { simulator, endpoint, api, _stop: stop.drop_guard() }
+    }
+
+    /// Runs the main job into `root`.
+    pub async fn download(
+        &self,
+        root: &Path,
+        setup: &Setup,
+        series: &[Series],
+        window: Window,
+    ) -> Result<Summary, DownloadError> {
+        let (downloader, store, client) = self.parts(root, setup);
+        store.prepare().unwrap();
+        let guards: Vec<_> = series.iter().map(|series| store.lock(series).unwrap()).collect();
+        let request = DownloadRequest { series: series.to_vec(), window };
+        let summary = downloader.run(&request).await;
+        client.close().await;
+        drop(guards);
+        summary
+    }
+
+    /// Plans without writing.
+    pub async fn plan(
+        &self,
+        root: &Path,
+        series: &[Series],
+        window: Window,
+    ) -> Result<Plan, DownloadError> {
+        let (downloader, _, client) = self.parts(root, &Setup::default());
+        let plan = downloader.plan(&DownloadRequest { series: series.to_vec(), window }).await;
+        client.close().await;
+        plan
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn parts(
+        &self,
+        root: &Path,
+        setup: &Setup,
+    ) -> (
+        PartitionedDownloader<impl titan_download::download::Source + use<>, ParquetStore>,
+        Arc<ParquetStore>,
+        DerivClient,
+    ) {
+        let mut config = DerivConfig::new(self.api, self.endpoint.clone());
+        config.request_timeout = setup.timeout;
+        let client = DerivClient::new(config, NetConnector::new());
+        let observer = Observer::new(setup.stop.clone());
+        let throttle = ThrottleConfig { per_minute: None, ..ThrottleConfig::default() };
+        let source = resilient(
+            client.clone(),
+            throttle,
+            BreakerConfig::default(),
+            setup.retry.clone(),
+            &observer,
+        );
+        let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
+        let store =
+            Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());
+        let options = DownloadOptions {
+            concurrency: setup.concurrency,
+            page_limit: 5000,
+            assumed_page_cap: 1000,
+            chunk_rows: setup.chunk_rows,
+            settle_lag: Duration::from_secs(86_400),
+            gap_threshold_secs: None,
+            source: serde_json::Map::new(),
+        };
+        let downloader = PartitionedDownloader::new(
+            Arc::new(source),
+            Arc::clone(&store),
+            Arc::new(Silent),
+            options,
+            setup.stop.clone(),
+        );
+        (downloader, store, client)
+    }
+
+    /// What the exchange knows to be true.
+    pub fn truth(&self, series: &Series, range: EpochRange) -> Rows {
+        let mut csv = Vec::new();
+        self.simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
+        let csv = String::from_utf8(csv).unwrap();
+        let row = |line: &str| {
+            let mut fields = line.split(',');
+            let epoch: i64 = fields.next()?.parse().ok()?;
+            let price = |text: &str| text.parse::<f64>().map(|price| price.to_string());
+            Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
+        };
+        csv.lines().filter_map(row).collect()
+    }
+}
+
+/// Every row of a Parquet file; panics unless they strictly ascend.
+pub fn rows_of(path: &Path) -> Rows {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut rows = Rows::new();
+    for batch in reader {
+        let batch = batch.unwrap();
+        let epochs = batch.column(0).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let price =
+                |column: usize| batch.column(column).as_primitive::<Float64Type>().value(row);
+            let prices = (1..batch.num_columns()).map(|c| price(c).to_string()).collect();
+            let epoch = epochs.value(row);
+            assert!(rows.last_key_value().is_none_or(|(last, _)| *last < epoch));
+            rows.insert(epoch, prices);
+        }
+    }
+    rows
+}
+
+/// Every row of every month of a series.
+pub fn all_rows(root: &Path, series: &Series) -> Rows {
+    parquet_files(root, series).iter().flat_map(|path| rows_of(path)).collect()
+}
+
+pub fn parquet_files(root: &Path, series: &Series) -> Vec<PathBuf> {
+    let dir = root.join(series.symbol.as_str()).join(series.kind.folder());
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// Asserts equality without printing a million rows.
+pub fn assert_same_rows(found: &Rows, expected: &Rows) {
+    let missing = expected.iter().find(|(epoch, _)| !found.contains_key(epoch));
+    let surplus = found.iter().find(|(epoch, _)| !expected.contains_key(epoch));
+    let other = expected.iter().find(|(epoch, row)| found.get(epoch).is_some_and(|r| r != *row));
+    assert!(
+        missing.is_none() && surplus.is_none() && other.is_none(),
+        "{} rows found, {} expected; first missing {missing:?}, surplus {surplus:?}, other {other:?}",
+        found.len(),
+        expected.len(),
+    );
+}

@@ -31,6 +31,16 @@ Exit codes:
   75   another run holds the series
   130  interrupted (143: terminated); run the same command again to go on";
 
+const SIMULATE_HELP: &str = "\
+Examples:
+  titan-download simulate --port 8080 --seed 7
+  titan-download simulate --fault hang=0.01 --limit-per-minute 100
+  titan-download simulate --dump R_100 2026-03-01 2026-03-02";
+
+fn simulate_long_help() -> String {
+    format!("{SIMULATE_HELP}\n\nFaults, each with a probability:\n{}", super::wiring::fault_list())
+}
+
 /// Downloads the history of Deriv market data into an archive that can prove itself.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "titan-download", version, after_help = AFTER_HELP)]
@@ -100,7 +110,7 @@ pub struct DownloadArgs {
     /// begins. No file or folder is made.
     #[arg(long, env = "TITAN_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub dry_run: bool,
-    /// Draw no progress bars
+    /// Show no progress, neither as bars nor as lines
     #[arg(long, env = "TITAN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub no_progress: bool,
     /// How much is said.
@@ -261,10 +271,7 @@ pub struct VerifyArgs {
 
 /// `titan-download simulate`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Examples:
-  titan-download simulate --port 8080 --seed 7
-  titan-download simulate --fault hang=0.01 --limit-per-minute 100
-  titan-download simulate --dump R_100 2026-03-01 2026-03-02")]
+#[command(after_help = SIMULATE_HELP, after_long_help = simulate_long_help())]
 pub struct SimulateArgs {
     /// Print the true ticks of SYMBOL from FROM to before TO as CSV instead of serving
     ///

@@ -240,7 +240,9 @@ async fn start_demo(settings: &DownloadSettings) -> Result<(EndpointChoice, Demo
         let stop = stop.clone();
         async move { exchange.serve(listener, stop).await }
     });
-    Ok((EndpointChoice { url, is_tls: false, is_loopback: true }, Demo { stop, task }))
+    let shown = mixing::DEMO.to_owned();
+    let endpoint = EndpointChoice { url, shown, is_tls: false, is_loopback: true };
+    Ok((endpoint, Demo { stop, task }))
 }
 
 #[cfg(test)]

@@ -26,9 +26,8 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Failure> {
     let exchange = Exchange::new(settings, settings.now.unwrap_or_else(clock::now))?;
     if let Some(dump) = &settings.dump {
-        terminal::print(|out| exchange.write_truth(dump, out))
-            .map_err(|error| Failure::new(ExitCode::Incomplete, error))?;
-        return Ok(ExitCode::Success);
+        let printed = terminal::print(|out| exchange.write_truth(dump, out));
+        return printed.map(|()| ExitCode::Success).map_err(cannot_dump);
     }
     // Made before anything is served, so that a bad path is known at once.
     let log = settings.log.as_deref().map(create).transpose()?;
@@ -48,6 +47,14 @@ pub(crate) async fn run(
     }
     served.map_err(|error| Failure::new(ExitCode::Incomplete, error))?;
     Ok(ExitCode::Success)
+}
+
+fn cannot_dump(error: std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::InvalidInput {
+        return Failure::cannot_start(error)
+            .with_hint("name a symbol of the exchange, like `R_100`");
+    }
+    Failure::new(ExitCode::Incomplete, error)
 }
 
 fn cannot_listen(port: u16, error: std::io::Error) -> Failure {

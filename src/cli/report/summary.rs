@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use crate::domain::{CoverageState, Gap, GapClass, PartitionState, Published, Series};
+use crate::domain::{
+    CoverageState, Finding, Gap, GapClass, Month, PartitionState, Published, Series, Severity,
+};
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Summary};
 
 use super::super::terminal::escaped;
@@ -133,7 +135,7 @@ fn gap_words(gaps: &[Gap]) -> String {
 }
 
 /// The months that the source no longer has, series by series.
-pub(super) fn not_offered(summary: &Summary) -> Vec<(Series, Vec<crate::domain::Month>)> {
+pub(super) fn not_offered(summary: &Summary) -> Vec<(Series, Vec<Month>)> {
     let is_beyond = |p: &&PartitionSummary| p.outcome == PartitionOutcome::NotOffered;
     let keys = summary.partitions.iter().filter(is_beyond).map(|p| (&p.key.series, p.key.month));
     by_series(keys)
@@ -200,6 +202,7 @@ pub fn problems(summary: &Summary, facts: &RunFacts) -> String {
         text.push_str(&problem_text(&chain, None));
     }
     text.push_str(&incomplete(summary));
+    text.push_str(&broken(summary));
     match &summary.ending {
         Ending::Outage(seen) => {
             let chain = ["the source is unavailable".to_owned(), seen.clone()];
@@ -239,6 +242,22 @@ fn incomplete(summary: &Summary) -> String {
             }
         }
         text.push_str(&problem_text(&chain, None));
+    }
+    text
+}
+
+/// One error for each partition that is whole but in which a promise is broken.
+fn broken(summary: &Summary) -> String {
+    let mut text = String::new();
+    for partition in summary.partitions.iter().filter(|p| is_whole(p)) {
+        let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+        let n_errors = partition.findings().filter(is_error).count() as u64;
+        if n_errors > 0 {
+            let key = &partition.key;
+            let chain =
+                [format!("{key} has {}; see the findings", counted(n_errors, "broken promise"))];
+            text.push_str(&problem_text(&chain, None));
+        }
     }
     text
 }

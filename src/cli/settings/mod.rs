@@ -88,14 +88,22 @@ impl Api {
 }
 
 /// An endpoint that was found to be well formed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EndpointChoice {
-    /// Its URL.
+    /// Its URL as it was written; its query may hold a password.
     pub url: String,
+    /// Its URL without the query, for messages, sidecars and logs.
+    pub shown: String,
     /// Whether the connection is encrypted.
     pub is_tls: bool,
     /// Whether it is on this machine.
     pub is_loopback: bool,
+}
+
+impl std::fmt::Debug for EndpointChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EndpointChoice({})", self.shown)
+    }
 }
 
 /// How often may be asked.
@@ -460,7 +468,7 @@ fn endpoint(
         return Err(SettingsError::rule(
             format!(
                 "the endpoint {} is on another machine and not encrypted",
-                quoted(&endpoint.url)
+                quoted(&endpoint.shown)
             ),
             "use `wss://`, or allow it with `--insecure-ws`",
         ));

@@ -12,16 +12,16 @@ use super::super::terminal::escaped;
 
 /// A value cannot be used, without the option it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadValue {
+pub(super) struct BadValue {
     /// What is wrong, to be read after the name of the option.
-    pub problem: String,
+    pub(super) problem: String,
     /// What to do instead.
-    pub hint: String,
+    pub(super) hint: String,
 }
 
 impl BadValue {
     /// Puts both together.
-    pub fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { problem: problem.into(), hint: hint.into() }
     }
 }
@@ -30,7 +30,7 @@ impl BadValue {
 const SHOWN_CHARS: usize = 60;
 
 /// A value as it is shown in a message: in backticks, short, harmless.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
     if shown.len() < text.len() {
         shown.push('…');
@@ -39,7 +39,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// A whole number inside `allowed`.
-pub fn number<T>(text: &str, allowed: RangeInclusive<T>) -> Result<T, BadValue>
+pub(super) fn number<T>(text: &str, allowed: RangeInclusive<T>) -> Result<T, BadValue>
 where
     T: FromStr + PartialOrd + std::fmt::Display,
 {
@@ -57,7 +57,7 @@ where
 }
 
 /// A duration like `30s`, `5m` or `1h30m`, at least `least`, at most ten years.
-pub fn duration(text: &str, least: Duration) -> Result<Duration, BadValue> {
+pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, BadValue> {
     const MOST: Duration = Duration::from_secs(3_653 * 86_400);
     const HINT: &str = "write a duration like `30s`, `5m` or `1h30m`";
     let duration = humantime::parse_duration(text.trim())
@@ -72,7 +72,7 @@ pub fn duration(text: &str, least: Duration) -> Result<Duration, BadValue> {
 }
 
 /// The first second of a UTC day written `YYYY-MM-DD`, from 2000 to 2199.
-pub fn day(text: &str) -> Result<Epoch, BadValue> {
+pub(super) fn day(text: &str) -> Result<Epoch, BadValue> {
     const HINT: &str = "write a date like `2024-03-01`";
     let trimmed = text.trim();
     let shape = || BadValue::new(format!("{} is not a date", quoted(text)), HINT);
@@ -101,7 +101,7 @@ pub fn day(text: &str) -> Result<Epoch, BadValue> {
 }
 
 /// An epoch in seconds, or the first second of a day.
-pub fn epoch_or_day(text: &str) -> Result<Epoch, BadValue> {
+pub(super) fn epoch_or_day(text: &str) -> Result<Epoch, BadValue> {
     let trimmed = text.trim();
     // 9999-12-31T23:59:59Z: later seconds are milliseconds by mistake.
     const LAST: i64 = 253_402_300_799;
@@ -119,7 +119,7 @@ pub fn epoch_or_day(text: &str) -> Result<Epoch, BadValue> {
 }
 
 /// One of a few words.
-pub fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, BadValue> {
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, BadValue> {
     let trimmed = text.trim();
     choices.iter().find(|(word, _)| *word == trimmed).map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();

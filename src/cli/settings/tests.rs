@@ -7,7 +7,8 @@ fn endpoint_of(_: Api, text: Option<&str>) -> Result<EndpointChoice, String> {
     let url = text.unwrap_or("wss://source.example").to_owned();
     let (scheme, host) = url.split_once("://").ok_or("no scheme")?;
     let (is_tls, is_loopback) = (scheme == "wss", host.starts_with("127."));
-    Ok(EndpointChoice { is_tls, is_loopback, url })
+    let shown = url.split('?').next().unwrap_or_default().to_owned();
+    Ok(EndpointChoice { is_tls, is_loopback, url, shown })
 }
 
 fn outside() -> Outside<'static> {
@@ -197,7 +198,7 @@ fn short_pauses_are_for_this_machine_only() {
 #[test]
 fn endpoints() {
     check(
-        "--endpoint ws://far.example",
+        "--endpoint ws://far.example?otp=s3cret",
         "the endpoint `ws://far.example` is on another machine and not encrypted",
         "use `wss://`, or allow it with `--insecure-ws`",
     );

@@ -42,7 +42,7 @@ pub fn failure(command: &str, session: &str, failure: &Failure) -> Value {
         "causes": chain.get(1..).unwrap_or_default(),
         "hint": failure.hint,
     });
-    with_head(command, session, failure.exit, error, json!({}))
+    with_head(command, session, failure.exit, &error, json!({}))
 }
 
 /// The end of a download.
@@ -79,7 +79,7 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "failed_series": with_reasons(&summary.failed_series),
         "held_series": with_reasons(&facts.held),
     });
-    with_head("download", &facts.session, facts.exit, Value::Null, body)
+    with_head("download", &facts.session, facts.exit, &Value::Null, body)
 }
 
 /// The plan of a dry run.
@@ -105,7 +105,7 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
         "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
         "failed_series": with_reasons(&plan.failed_series),
     });
-    with_head("plan", session, exit, Value::Null, body)
+    with_head("plan", session, exit, &Value::Null, body)
 }
 
 /// What a check found.
@@ -118,7 +118,7 @@ pub fn verify(root: &Path, checked: &Checked, session: &str, exit: ExitCode) -> 
         "findings": checked.findings,
         "report": checked.report,
     });
-    with_head("verify", session, exit, Value::Null, body)
+    with_head("verify", session, exit, &Value::Null, body)
 }
 
 fn partition(partition: &PartitionSummary) -> Value {
@@ -164,7 +164,7 @@ fn partition(partition: &PartitionSummary) -> Value {
     with_key(&partition.key, body)
 }
 
-fn with_head(command: &str, session: &str, exit: ExitCode, error: Value, body: Value) -> Value {
+fn with_head(command: &str, session: &str, exit: ExitCode, error: &Value, body: Value) -> Value {
     let head = json!({
         "command": command,
         "session": session,

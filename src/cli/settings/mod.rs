@@ -239,12 +239,15 @@ pub struct VerifySettings {
     pub threads: Option<usize>,
 }
 
+/// Reads the text of an endpoint, or names the one of the API; the error says what is wrong.
+pub type EndpointReader = dyn Fn(Api, Option<&str>) -> Result<EndpointChoice, String>;
+
 /// What has to be asked outside to check the settings; tests give other answers.
 pub struct Outside<'a> {
     /// `TITAN_TOKEN`, if it is set.
     pub token: Option<String>,
     /// Reads an endpoint, or names the one of an API.
-    pub endpoint: &'a dyn Fn(Api, Option<&str>) -> Result<EndpointChoice, String>,
+    pub endpoint: &'a EndpointReader,
     /// Checks the name of a codec.
     pub compression: &'a dyn Fn(&str) -> Result<(), String>,
 }

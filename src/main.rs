@@ -1,3 +1,7 @@
-//! `titan-download`: parses, runs, and returns the exit code.
+//! `titan-download`: runs the command line and returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    titan_download::cli::run(std::env::args_os()).into()
+}

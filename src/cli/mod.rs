@@ -1,1 +1,138 @@
-//! (to be filled)
+//! The command line: the top of the crate, and the only code that prints, colours or draws.
+//!
+//! [`run`] reads `.env`, the command line and the environment, checks them once, starts log and
+//! runtime, hands over to a command, and turns its outcome into an exit code. The parts below meet
+//! in `wiring` and nowhere else.
+
+pub mod args;
+pub mod clock;
+mod command;
+pub mod error;
+pub mod exit;
+pub mod logging;
+pub mod pace;
+pub mod progress;
+pub mod report;
+pub mod settings;
+pub mod signal;
+pub mod terminal;
+#[path = "wiring_pending.rs"]
+mod wiring;
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use args::{Cli, Command, Origins};
+use command::Context;
+use error::Failure;
+use settings::{Outside, Volume};
+use terminal::Terminal;
+
+pub use exit::ExitCode;
+
+/// Holds defaults for the environment, in the current folder.
+const ENV_FILE: &str = ".env";
+
+/// More threads than this have nothing to do: one core serves several exchanges.
+const MOST_THREADS: usize = 4;
+
+/// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
+/// long before the process leaves it; what it leaves behind is swept by the next run.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Does what the command line says and tells how it ended.
+///
+/// The first of `arguments` is the name of the program. To be called once, before any other thread
+/// is started, because it reads `.env` into the environment of the process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // Two libraries bring two providers, and then the first encrypted connection panics unless one
+    // of them was chosen. An error means that somebody chose before us, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Err(failure) = read_env_file() {
+        return told(&failure, "titan-download", &clock::session_id(), false);
+    }
+    match args::parse(arguments.into_iter().collect()) {
+        Ok((cli, origins)) => dispatch(&cli, &origins),
+        Err(said) => {
+            // Nothing can be done about a terminal that takes no message.
+            let _ = said.print();
+            if said.use_stderr() { ExitCode::CannotStart } else { ExitCode::Success }
+        }
+    }
+}
+
+/// Reads `.env` of the current folder; variables that are set already stay as they are.
+fn read_env_file() -> Result<(), Failure> {
+    match dotenvy::from_path(ENV_FILE) {
+        Ok(()) => Ok(()),
+        Err(error) if error.not_found() => Ok(()),
+        // The library's own message quotes the line, and the line may hold the token.
+        Err(dotenvy::Error::LineParse(..)) => Err(Failure::cannot_start("cannot read `.env`")
+            .with_hint("write one `NAME=value` on each line, quoted if it holds spaces")),
+        Err(error) => {
+            let why = io::Error::other(error);
+            Err(Failure::cannot_start(format!("cannot read `.env`: {why}")))
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
+    let session = clock::session_id();
+    let (name, talk_args, wants_bars) = match &cli.command {
+        None => ("download", &cli.download.talk, !cli.download.no_progress),
+        Some(Command::Verify(args)) => ("verify", &args.talk, false),
+        Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
+    };
+    let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
+        let terminal = Terminal::new(wants_bars && talk.volume != Volume::Quiet);
+        logging::start(&talk, &terminal, &session);
+        started(cli, origins, &Context { session: session.clone(), terminal, talk })
+    });
+    result.unwrap_or_else(|failure| told(&failure, name, &session, talk_args.json))
+}
+
+fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        None => {
+            let outside = Outside {
+                token: std::env::var("TITAN_TOKEN").ok(),
+                endpoint: &wiring::endpoint,
+                compression: &wiring::check_compression,
+            };
+            let settings = settings::download(&cli.download, origins, &outside)?;
+            blocking(command::download::run(&settings, context))
+        }
+        Some(Command::Verify(args)) => {
+            command::verify::run(&settings::verify(args, origins)?, context)
+        }
+        Some(Command::Simulate(args)) => {
+            let settings = settings::simulate::simulate(args, origins)?;
+            blocking(command::simulate::run(&settings, context))
+        }
+    }
+}
+
+/// Runs a command on a runtime of its own.
+fn blocking(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(MOST_THREADS))
+        .enable_all()
+        .build()
+        .map_err(Failure::cannot_start)?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_timeout(END_WITHIN);
+    result
+}
+
+/// Prints why a command ended early: to people on stderr, to programs on stdout as well.
+fn told(failure: &Failure, command: &str, session: &str, json: bool) -> ExitCode {
+    if json {
+        let object = report::json::failure(command, session, failure);
+        // If stdout is gone too, stderr and the exit code still tell.
+        let _ = terminal::print(|out| writeln!(out, "{object}"));
+    }
+    Terminal::new(false).say(&report::failure_text(failure));
+    failure.exit
+}

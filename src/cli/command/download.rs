@@ -1,0 +1,272 @@
+//! The main job: settings → source → store → locks → download → summary.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{ErrorKind, Series, StoreError};
+use crate::download::{DownloadError, DownloadRequest, Summary};
+
+use super::super::clock;
+use super::super::error::Failure;
+use super::super::exit::ExitCode;
+use super::super::progress::{Detail, Progress, Screen};
+use super::super::report::{self, RunFacts};
+use super::super::settings::{DownloadSettings, EndpointChoice, Volume};
+use super::super::signal::Signals;
+use super::super::terminal;
+use super::super::wiring::{Exchange, Parts, Session};
+use super::{Context, mixing};
+
+const STOPPING: &str = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
+
+/// The demo's exchange may not hold up the end of the process.
+const DEMO_END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Brings the asked series and months up to date, or shows what would be done.
+pub(crate) async fn run(
+    settings: &DownloadSettings,
+    context: &Context,
+) -> Result<ExitCode, Failure> {
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    mixing::refuse(&settings.output, &settings.request.series, settings.endpoint.is_none())?;
+    let signals = Signals::listen(context.terminal.clone(), STOPPING)
+        .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
+    let (endpoint, demo) = match &settings.endpoint {
+        Some(endpoint) => (endpoint.clone(), None),
+        None => start_demo(settings).await.map(|(endpoint, demo)| (endpoint, Some(demo)))?,
+    };
+    let progress = Progress::new(detail(settings, context), &context.terminal);
+    let session = Session::open(
+        settings,
+        Parts {
+            endpoint,
+            session: context.session.clone(),
+            progress: Arc::clone(&progress),
+            stop: signals.stop().clone(),
+        },
+    )?;
+    let work = Work { settings, context, signals: &signals, progress: &progress };
+    let result = work.done_with(session).await;
+    if let Some(demo) = demo {
+        demo.end().await;
+    }
+    result
+}
+
+/// One run over an open session.
+struct Work<'a> {
+    settings: &'a DownloadSettings,
+    context: &'a Context,
+    signals: &'a Signals,
+    progress: &'a Arc<Progress>,
+}
+
+impl Work<'_> {
+    /// Does it and closes the session, however it ended.
+    async fn done_with(&self, mut session: Session) -> Result<ExitCode, Failure> {
+        let screen = Screen::start(Arc::clone(self.progress), self.context.terminal.clone())
+            .map_err(Failure::cannot_start)?;
+        let result = if self.settings.dry_run {
+            self.planned(&session, screen).await
+        } else {
+            self.downloaded(&mut session, screen).await
+        };
+        session.close().await;
+        result
+    }
+
+    async fn planned(&self, session: &Session, screen: Screen) -> Result<ExitCode, Failure> {
+        let plan = session.plan(&self.settings.request).await;
+        screen.finish();
+        let plan = plan.map_err(|error| self.failure(error))?;
+        let exit =
+            if plan.failed_series.is_empty() { ExitCode::Success } else { ExitCode::Incomplete };
+        let rate = self.settings.pace.rate;
+        for (series, reason) in &plan.failed_series {
+            let chain = [format!("{series} cannot be worked on"), reason.clone()];
+            self.context.terminal.say(&report::problem_text(&chain, None));
+        }
+        let json = self.context.talk.json;
+        terminal::print(|out| {
+            if json {
+                writeln!(out, "{}", report::json::plan(&plan, rate, &self.context.session, exit))
+            } else {
+                report::plan::write(out, &plan, rate)
+            }
+        })
+        .map_err(cannot_print)?;
+        Ok(exit)
+    }
+
+    async fn downloaded(&self, session: &mut Session, screen: Screen) -> Result<ExitCode, Failure> {
+        let outcome = self.summarised(session).await;
+        screen.finish();
+        let (summary, held) = outcome?;
+        let facts = RunFacts {
+            session: self.context.session.clone(),
+            exit: ExitCode::of_summary(&summary, self.signals.first(), held.len()),
+            traffic: session.traffic(),
+            walls: self.progress.walls(),
+            held,
+        };
+        let json = self.context.talk.json;
+        terminal::print(|out| {
+            if json {
+                writeln!(out, "{}", report::json::summary(&summary, &facts))
+            } else {
+                report::summary::write(out, &summary, &facts)
+            }
+        })
+        .map_err(cannot_print)?;
+        let problems = report::summary::problems(&summary, &facts);
+        if !problems.is_empty() {
+            self.context.terminal.say(&problems);
+        }
+        Ok(facts.exit)
+    }
+
+    /// Takes the locks and runs over the series that are ours; names those that are not.
+    async fn summarised(
+        &self,
+        session: &mut Session,
+    ) -> Result<(Summary, Vec<(Series, String)>), Failure> {
+        session.prepare().await.map_err(|error| self.failure(error.into()))?;
+        let mut ours = Vec::new();
+        let mut held = Vec::new();
+        for series in &self.settings.request.series {
+            match session.lock(series) {
+                Ok(()) => ours.push(series.clone()),
+                Err(StoreError::Held { owner, .. }) => held.push((series.clone(), owner)),
+                Err(error) => return Err(self.failure(error.into())),
+            }
+        }
+        if ours.is_empty()
+            && let Some((series, owner)) = held.first()
+        {
+            let (series, owner) = (series.to_string(), owner.clone());
+            return Err(self.failure(StoreError::Held { series, owner }.into()));
+        }
+        let request = DownloadRequest { series: ours, window: self.settings.request.window };
+        let summary = session.run(&request).await.map_err(|error| self.failure(error))?;
+        Ok((summary, held))
+    }
+
+    fn failure(&self, error: DownloadError) -> Failure {
+        let exit = ExitCode::of_error(&error, self.signals.first());
+        let hint = hint(&error, &self.settings.output);
+        let failure = Failure::new(exit, error);
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// What a person can do about a run that could not start.
+fn hint(error: &DownloadError, output: &Path) -> Option<String> {
+    let hint = match error {
+        DownloadError::Source { source, .. } => match source.kind {
+            ErrorKind::Unauthorized => {
+                "check `TITAN_TOKEN` and `--app-id`; market data needs no token on `--api v1`"
+            }
+            ErrorKind::Rejected | ErrorKind::UnknownSymbol => {
+                "check `--endpoint` and `--api`; they must belong together"
+            }
+            ErrorKind::Cancelled => return None,
+            _ => "check the network and `--endpoint`; nothing is lost, run the same command again",
+        },
+        DownloadError::Store(StoreError::Held { .. }) => {
+            "wait for the other run to end, or give this one another folder with `--output`"
+        }
+        DownloadError::Store(StoreError::Io { .. }) => {
+            return Some(format!(
+                "check the permissions of `{}` and the space on its disk",
+                output.display()
+            ));
+        }
+        DownloadError::NoSeries(_) => "symbols are written as the source writes them, like `R_100`",
+        DownloadError::Store(_) | DownloadError::Window(_) => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn cannot_print(error: std::io::Error) -> Failure {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write the result to stdout")]
+    struct CannotPrint(#[source] std::io::Error);
+    Failure::new(ExitCode::Incomplete, CannotPrint(error))
+}
+
+fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
+    match (context.talk.volume, settings.progress) {
+        (Volume::Quiet, _) => Detail::Nothing,
+        (_, false) => Detail::Notes,
+        (_, true) => Detail::All,
+    }
+}
+
+/// The simulated exchange inside this process.
+struct Demo {
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Demo {
+    async fn end(self) {
+        self.stop.cancel();
+        let abort = self.task.abort_handle();
+        if tokio::time::timeout(DEMO_END_WITHIN, self.task).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+async fn start_demo(settings: &DownloadSettings) -> Result<(EndpointChoice, Demo), Failure> {
+    let no_port = |error| Failure::cannot_start(error).with_hint("no loopback port is free");
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(no_port)?;
+    let port = listener.local_addr().map_err(no_port)?.port();
+    let exchange = Exchange::demo(clock::now());
+    let url = exchange.url(settings.api, port);
+    let stop = CancellationToken::new();
+    let task = tokio::spawn({
+        let stop = stop.clone();
+        async move { exchange.serve(listener, stop).await }
+    });
+    let shown = mixing::DEMO.to_owned();
+    let endpoint = EndpointChoice { url, shown, is_tls: false, is_loopback: true };
+    Ok((endpoint, Demo { stop, task }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::domain::SourceError;
+
+    use super::*;
+
+    #[test]
+    fn every_start_that_can_be_mended_has_a_hint() {
+        let source =
+            |kind| DownloadError::Source { what: "the time", source: SourceError::new(kind, "no") };
+        let check = |error: DownloadError, part: &str| {
+            let text = hint(&error, Path::new("data_cache")).unwrap_or_default();
+            assert!(text.contains(part) && text.is_empty() == part.is_empty(), "{error}: {text}");
+        };
+        check(source(ErrorKind::Transport), "network");
+        check(source(ErrorKind::Unauthorized), "TITAN_TOKEN");
+        check(source(ErrorKind::Cancelled), "");
+        check(DownloadError::NoSeries(Vec::new()), "`R_100`");
+        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+        let io = StoreError::Io { doing: "write", path: "x".into(), source: refused };
+        check(io.into(), "`data_cache`");
+    }
+}

@@ -1,0 +1,20 @@
+//! One file for each command: what it does, step by step, over the parts that `wiring` puts
+//! together.
+
+pub(super) mod download;
+mod mixing;
+pub(super) mod simulate;
+pub(super) mod verify;
+
+use super::settings::Talk;
+use super::terminal::Terminal;
+
+/// What every command is given.
+pub(super) struct Context {
+    /// Names this run.
+    pub(super) session: String,
+    /// Where is written.
+    pub(super) terminal: Terminal,
+    /// How much, and how.
+    pub(super) talk: Talk,
+}

@@ -1,0 +1,87 @@
+//! What ends a command early: a chain of causes, a hint kept apart from it, and the exit code.
+
+use std::error::Error;
+
+use super::exit::ExitCode;
+
+/// A command could not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// What went wrong; its causes hang beneath it.
+    pub error: Box<dyn Error + Send + Sync>,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+    /// How the process ends.
+    pub exit: ExitCode,
+}
+
+impl Failure {
+    /// The command could not start.
+    pub fn cannot_start(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), hint: None, exit: ExitCode::CannotStart }
+    }
+
+    /// The command ended otherwise.
+    pub fn new(exit: ExitCode, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), hint: None, exit }
+    }
+
+    /// Says what can be done.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The message and the causes beneath it, outermost first, without repetitions.
+    ///
+    /// Some libraries paste the cause into their own message; such a cause says nothing new and
+    /// is left out.
+    pub fn chain(&self) -> Vec<String> {
+        chain(self.error.as_ref())
+    }
+}
+
+/// The message of `error` and of the causes beneath it, outermost first, without repetitions.
+pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut messages: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let message = cause.to_string();
+        let is_known = messages.iter().any(|known| known.contains(&message));
+        if !is_known && !message.trim().is_empty() {
+            messages.push(message);
+        }
+        next = cause.source();
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        #[source]
+        cause: Option<Box<Layer>>,
+    }
+
+    fn check(texts: &[&'static str], expected: &[&str]) {
+        let layers = texts
+            .iter()
+            .rev()
+            .fold(None, |cause, text| Some(Box::new(Layer { text, cause })))
+            .expect("at least one");
+        assert_eq!(Failure::cannot_start(layers).chain(), expected);
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        check(&["a", "b", "c"], &["a", "b", "c"]);
+        check(&["cannot read: no such file", "no such file"], &["cannot read: no such file"]);
+        check(&["a", "", "a", "c"], &["a", "c"]);
+    }
+}

@@ -1,0 +1,239 @@
+//! Results as one JSON object. Part of the stability promise: keys are added, never changed.
+//!
+//! Every object has `command`, `session`, `exit_code` and `error` (null, or `message`, `causes`
+//! and `hint`). Times are epochs in seconds, lengths of time are seconds, sizes are bytes. Which
+//! series is meant is said by `symbol`, `kind` (`ticks`, `candles`) and `granularity` (null for ticks).
+//!
+//! `download` adds `complete`, `ending` (`finished`, `cancelled`, `outage`, `store_failed`),
+//! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
+//! `waited_secs`, and the lists
+//! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `not_offered`, `staged`,
+//!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
+//!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
+//! - `not_offered`: series, `months`, `history_begins`;
+//! - `failed_series` and `held_series`: series, `reason`.
+//!
+//! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `estimated_secs`, `failed_series`, and
+//! `partitions`: series, `month`, `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
+//! `missing_secs`, `requests`, `rows`.
+//!
+//! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::domain::{EpochRange, PartitionKey, RangeSet, Series};
+use crate::download::{Ending, PartitionOutcome, PartitionSummary, Plan, Summary};
+
+use super::super::error::Failure;
+use super::super::exit::ExitCode;
+use super::super::settings::Rate;
+use super::plan::time_needed;
+use super::summary::{gap_counts, not_offered, rows, walls};
+use super::verify::Checked;
+use super::{RunFacts, kind_word};
+
+/// A command that ended early.
+pub fn failure(command: &str, session: &str, failure: &Failure) -> Value {
+    let chain = failure.chain();
+    let error = json!({
+        "message": chain.first(),
+        "causes": chain.get(1..).unwrap_or_default(),
+        "hint": failure.hint,
+    });
+    with_head(command, session, failure.exit, &error, json!({}))
+}
+
+/// The end of a download.
+pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
+    let (ending, reason) = match &summary.ending {
+        Ending::Finished => ("finished", None),
+        Ending::Cancelled => ("cancelled", None),
+        Ending::Outage(why) => ("outage", Some(why)),
+        Ending::StoreFailed(why) => ("store_failed", Some(why)),
+    };
+    let (n_rows, n_new) = rows(summary);
+    let walls = walls(summary, &facts.walls);
+    let beyond: Vec<_> = not_offered(summary)
+        .into_iter()
+        .map(|(series, months)| {
+            let months: Vec<_> = months.iter().map(ToString::to_string).collect();
+            let begins = walls.get(&series);
+            with_series(&series, json!({ "months": months, "history_begins": begins }))
+        })
+        .collect();
+    let body = json!({
+        "complete": summary.is_complete() && facts.held.is_empty(),
+        "ending": ending,
+        "ending_reason": reason,
+        "elapsed_secs": summary.elapsed.as_secs_f64(),
+        "rows": n_rows,
+        "rows_new": n_new,
+        "requests": facts.traffic.requests,
+        "retries": facts.traffic.retries,
+        "refusals": facts.traffic.refusals,
+        "waited_secs": facts.traffic.waited.as_secs_f64(),
+        "partitions": summary.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "not_offered": beyond,
+        "failed_series": with_reasons(&summary.failed_series),
+        "held_series": with_reasons(&facts.held),
+    });
+    with_head("download", &facts.session, facts.exit, &Value::Null, body)
+}
+
+/// The plan of a dry run.
+pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
+    let planned = |p: &crate::download::PlannedPartition| {
+        let body = json!({
+            "state": p.state,
+            "rows_on_disk": p.record_count,
+            "wanted": range(p.wanted),
+            "not_offered": p.not_offered.map(range),
+            "missing": ranges(&p.missing),
+            "missing_secs": p.missing.len_secs(),
+            "requests": p.n_requests,
+            "rows": p.n_rows,
+        });
+        with_key(&p.key, body)
+    };
+    let body = json!({
+        "server_now": plan.server_now,
+        "requests": plan.n_requests(),
+        "rows": plan.n_rows(),
+        "estimated_secs": time_needed(plan.n_requests(), rate).map(|time| time.as_secs_f64()),
+        "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
+        "failed_series": with_reasons(&plan.failed_series),
+    });
+    with_head("plan", session, exit, &Value::Null, body)
+}
+
+/// What a check found.
+pub fn verify(root: &Path, checked: &Checked, session: &str, exit: ExitCode) -> Value {
+    let body = json!({
+        "root": root.display().to_string(),
+        "sound": checked.is_sound(),
+        "partitions": checked.n_partitions,
+        "rows": checked.n_rows,
+        "findings": checked.findings,
+        "report": checked.report,
+    });
+    with_head("verify", session, exit, &Value::Null, body)
+}
+
+fn partition(partition: &PartitionSummary) -> Value {
+    let (outcome, reason) = match &partition.outcome {
+        PartitionOutcome::Published(_) => ("published", None),
+        PartitionOutcome::UpToDate { .. } => ("up_to_date", None),
+        PartitionOutcome::NotOffered => ("not_offered", None),
+        PartitionOutcome::Staged => ("staged", None),
+        PartitionOutcome::Failed(why) => ("failed", Some(why)),
+    };
+    let mut body = json!({
+        "outcome": outcome,
+        "reason": reason,
+        "complete": partition.is_complete(),
+        "state": null,
+        "rows": null,
+        "rows_new": null,
+        "duplicates_removed": null,
+        "file_size": null,
+        "path": null,
+        "gaps": null,
+        "findings": partition.findings().collect::<Vec<_>>(),
+        "missing": ranges(&partition.missing),
+        "pages": partition.n_pages,
+    });
+    match &partition.outcome {
+        PartitionOutcome::Published(published) => {
+            let gaps = gap_counts(&published.gaps).map(|(name, _, n)| (name.to_owned(), n.into()));
+            body["state"] = json!(published.state);
+            body["rows"] = published.record_count.into();
+            body["rows_new"] = published.n_new.into();
+            body["duplicates_removed"] = published.duplicates_removed.into();
+            body["file_size"] = published.file_size.into();
+            body["path"] = published.path.display().to_string().into();
+            body["gaps"] = Value::Object(gaps.into_iter().collect());
+        }
+        PartitionOutcome::UpToDate { record_count } => {
+            body["rows"] = (*record_count).into();
+            body["rows_new"] = 0.into();
+        }
+        _ => (),
+    }
+    with_key(&partition.key, body)
+}
+
+fn with_head(command: &str, session: &str, exit: ExitCode, error: &Value, body: Value) -> Value {
+    let head = json!({
+        "command": command,
+        "session": session,
+        "exit_code": exit.number(),
+        "error": error,
+    });
+    joined(head, body)
+}
+
+fn with_key(key: &PartitionKey, body: Value) -> Value {
+    with_series(&key.series, joined(json!({ "month": key.month.to_string() }), body))
+}
+
+fn with_series(series: &Series, body: Value) -> Value {
+    let head = json!({
+        "symbol": series.symbol,
+        "kind": kind_word(series.kind),
+        "granularity": series.kind.granularity(),
+    });
+    joined(head, body)
+}
+
+fn with_reasons(series: &[(Series, String)]) -> Vec<Value> {
+    series.iter().map(|(series, why)| with_series(series, json!({ "reason": why }))).collect()
+}
+
+fn range(range: EpochRange) -> Value {
+    json!({ "start": range.start(), "end": range.end() })
+}
+
+fn ranges(set: &RangeSet) -> Vec<Value> {
+    set.iter().map(range).collect()
+}
+
+fn joined(mut head: Value, body: Value) -> Value {
+    if let (Value::Object(head), Value::Object(body)) = (&mut head, body) {
+        head.extend(body);
+    }
+    head
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn a_mixed_run() {
+        let facts = samples::facts(ExitCode::Incomplete);
+        insta::assert_json_snapshot!(super::summary(&samples::mixed_summary(), &facts));
+    }
+
+    #[test]
+    fn a_plan() {
+        let value = plan(&samples::plan(), Rate::PerMinute(200), "s", ExitCode::Success);
+        assert_eq!(value["estimated_secs"], 402.0);
+        assert_eq!(value["requests"], 1_340);
+        assert_eq!(value["partitions"][0]["not_offered"]["start"], 1_764_547_200);
+        assert_eq!(value["partitions"][1]["state"], "sealed");
+        assert_eq!(value["partitions"][2]["missing_secs"], 31 * 86_400);
+    }
+
+    #[test]
+    fn a_failure() {
+        let error = Failure::cannot_start("no symbol").with_hint("name one");
+        let value = failure("download", "s", &error);
+        assert_eq!(value["exit_code"], 2);
+        assert_eq!(value["error"]["message"], "no symbol");
+        assert_eq!(value["error"]["causes"], json!([]));
+        assert_eq!(value["error"]["hint"], "name one");
+    }
+}

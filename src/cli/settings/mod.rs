@@ -1,0 +1,442 @@
+//! From what was typed to checked values, once. Nothing below sees a clap type, and what is built
+//! here cannot be wrong.
+
+mod parse;
+pub mod simulate;
+mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::{Granularity, Kind, Series, Symbol};
+use crate::download::{DownloadRequest, Window};
+
+use super::args::{
+    DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, VerifyArgs, WhatArgs,
+};
+use super::error::Failure;
+pub use values::{
+    Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate, Talk, Token,
+    VerifySettings, Volume,
+};
+
+use parse::{BadValue, choice, day, duration, number, quoted};
+
+/// Requests a minute when nothing is said: 220 are allowed, the rest is for whoever trades.
+pub const DEFAULT_RATE: u32 = 200;
+/// Requests a minute that the source allows.
+pub const ALLOWED_RATE: u32 = 220;
+/// Requests an hour that the source allows.
+pub const ALLOWED_PER_HOUR: u32 = 14_400;
+/// Pauses shorter than this are impolite to a source that others use.
+const POLITE_PAUSE: Duration = Duration::from_secs(60);
+
+/// A setting cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// One option has a bad value.
+    #[error("cannot read `{option}`: {problem}")]
+    Value {
+        /// Where the value was found: `--rate` or `TITAN_RATE`.
+        option: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// Something is missing, or two settings do not go together.
+    #[error("{problem}")]
+    Rule {
+        /// What is wrong.
+        problem: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+impl SettingsError {
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Value { hint, .. } | Self::Rule { hint, .. } => hint,
+        }
+    }
+
+    fn rule(problem: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Rule { problem: problem.into(), hint: hint.into() }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        let hint = error.hint().to_owned();
+        Self::cannot_start(error).with_hint(hint)
+    }
+}
+
+/// Reads the text of an endpoint, or names the one of the API; the error says what is wrong.
+pub type EndpointReader = dyn Fn(Api, Option<&str>) -> Result<EndpointChoice, String>;
+
+/// What has to be asked outside to check the settings; tests give other answers.
+pub struct Outside<'a> {
+    /// `TITAN_TOKEN`, if it is set.
+    pub token: Option<String>,
+    /// Reads an endpoint, or names the one of an API.
+    pub endpoint: &'a EndpointReader,
+    /// Checks the name of a codec.
+    pub compression: &'a dyn Fn(&str) -> Result<(), String>,
+}
+
+/// Reads how much is said.
+///
+/// # Errors
+///
+/// If the format of the log is not known.
+pub fn talk(args: &TalkArgs, origins: &Origins) -> Result<Talk, SettingsError> {
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let volume = match (args.quiet, args.verbose) {
+        (true, _) => Volume::Quiet,
+        (false, 0) => Volume::Normal,
+        (false, degrees) => Volume::Verbose(degrees),
+    };
+    let log_format = named("log-format", origins, choice(&args.log_format, &formats))?;
+    Ok(Talk { volume, log_format, json: args.json })
+}
+
+/// Reads what `verify` shall do.
+///
+/// # Errors
+///
+/// If the number of threads is none.
+pub fn verify(args: &VerifyArgs, origins: &Origins) -> Result<VerifySettings, SettingsError> {
+    let threads = args.threads.as_deref().map(|text| number(text, 1..=1024)).transpose();
+    Ok(VerifySettings {
+        root: args.path.clone().unwrap_or_else(|| args.output.clone()),
+        hash_files: !args.fast,
+        threads: named("threads", origins, threads)?,
+    })
+}
+
+/// Reads the main job.
+///
+/// # Errors
+///
+/// The first setting that cannot be used.
+pub fn download(
+    args: &DownloadArgs,
+    origins: &Origins,
+    outside: &Outside<'_>,
+) -> Result<DownloadSettings, SettingsError> {
+    let mut warnings = Vec::new();
+    let request = DownloadRequest {
+        series: series(&args.what, origins)?,
+        window: window(&args.what, origins)?,
+    };
+    let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
+    let api = named("api", origins, choice(&args.place.api, &apis))?;
+    let endpoint = endpoint(&args.place, api, origins, outside)?;
+    let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
+    let token = token(&args.place, outside)?;
+    if token.is_some() && endpoint.as_ref().is_some_and(|e| !e.is_tls && !e.is_loopback) {
+        warnings.push("the API token travels unencrypted to another machine".to_owned());
+    }
+    let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
+    warnings.extend(rate_warning(pace.rate, is_local));
+    Ok(DownloadSettings {
+        request,
+        output: folder(&args.place, origins)?,
+        api,
+        endpoint,
+        app_id: named("app-id", origins, number(&args.place.app_id, 1..=u32::MAX))?,
+        token,
+        insecure_ws: args.place.insecure_ws,
+        pace,
+        file: file(&args.file, origins, outside)?,
+        dry_run: args.dry_run,
+        progress: !args.no_progress,
+        warnings,
+    })
+}
+
+/// Gives a bad value the name of its option.
+fn named<T>(
+    option: &'static str,
+    origins: &Origins,
+    result: Result<T, BadValue>,
+) -> Result<T, SettingsError> {
+    result.map_err(|bad| SettingsError::Value {
+        option: origins.name_of(option),
+        problem: bad.problem,
+        hint: bad.hint,
+    })
+}
+
+/// The series asked for, in the order of the symbols, each once.
+fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsError> {
+    let kinds = kinds(args, origins)?;
+    let mut series = Vec::new();
+    for text in args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
+        let symbol: Symbol = named(
+            "symbol",
+            origins,
+            text.parse().map_err(|_| {
+                BadValue::new(
+                    format!("{} is not a symbol", quoted(text)),
+                    "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
+                )
+            }),
+        )?;
+        for kind in &kinds {
+            let wanted = Series { symbol: symbol.clone(), kind: *kind };
+            if !series.contains(&wanted) {
+                series.push(wanted);
+            }
+        }
+    }
+    if series.is_empty() {
+        return Err(SettingsError::rule(
+            "no symbol is given",
+            "name one with `--symbol R_100`, or set `TITAN_SYMBOL` in the environment or in `.env`",
+        ));
+    }
+    Ok(series)
+}
+
+fn kinds(args: &WhatArgs, origins: &Origins) -> Result<Vec<Kind>, SettingsError> {
+    let mut widths = Vec::new();
+    for text in &args.granularities {
+        let width = number(text, 1..=u32::MAX)
+            .and_then(|secs| Granularity::try_from(secs).map_err(|_| bad_width(text)))
+            .map_err(|_| bad_width(text));
+        widths.push(named("granularity", origins, width)?);
+    }
+    let mut kinds = Vec::new();
+    for text in args.kinds.iter().filter(|text| !text.trim().is_empty()) {
+        let is_ticks =
+            named("kind", origins, choice(text, &[("ticks", true), ("candles", false)]))?;
+        if is_ticks {
+            kinds.push(Kind::Ticks);
+        } else {
+            kinds.extend(widths.iter().map(|width| Kind::Candles(*width)));
+        }
+    }
+    if kinds.is_empty() {
+        return Err(SettingsError::rule("no kind is given", "choose `ticks`, `candles` or both"));
+    }
+    Ok(kinds)
+}
+
+fn bad_width(text: &str) -> BadValue {
+    let widths: Vec<_> = Granularity::ALL.iter().map(ToString::to_string).collect();
+    BadValue::new(
+        format!("the source has no candles of {} seconds", quoted(text)),
+        format!("choose one of {}", widths.join(", ")),
+    )
+}
+
+fn window(args: &WhatArgs, origins: &Origins) -> Result<Window, SettingsError> {
+    if args.test {
+        return Ok(Window::LastDay);
+    }
+    let start = args.start_date.as_deref().map(|text| named("start-date", origins, day(text)));
+    let end = args.end_date.as_deref().map(|text| named("end-date", origins, day(text)));
+    match (start.transpose()?, end.transpose()?) {
+        (Some(start), Some(end)) if start >= end => Err(SettingsError::rule(
+            format!("the range from {start} to {end} is empty"),
+            "the end is exclusive: for one day, write the day after it as `--end-date`",
+        )),
+        (Some(start), end) => Ok(Window::Range { start, end }),
+        (None, Some(_)) => Err(SettingsError::rule(
+            format!("`{}` needs a start", origins.name_of("end-date")),
+            "add `--start-date YYYY-MM-DD`",
+        )),
+        (None, None) => {
+            let text = args.months.as_deref().unwrap_or("1");
+            named("months", origins, months(text))
+        }
+    }
+}
+
+/// Whole numbers are calendar months, decimals months of 30 days.
+fn months(text: &str) -> Result<Window, BadValue> {
+    /// A hundred years; more is a slip of the finger.
+    const MOST: u32 = 1_200;
+    let trimmed = text.trim();
+    let bad = |problem: &str| {
+        BadValue::new(
+            format!("{} {problem}", quoted(text)),
+            "write a number of months like `12`, or a decimal like `0.5` for 15 days",
+        )
+    };
+    if let Ok(whole) = trimmed.parse::<u32>() {
+        return if whole <= MOST {
+            Ok(Window::Months(whole))
+        } else {
+            Err(bad("is too many months"))
+        };
+    }
+    let decimal: f64 = trimmed.parse().map_err(|_| bad("is not a number of months"))?;
+    if !decimal.is_finite() {
+        return Err(bad("is not a number of months"));
+    }
+    // A month of 30 days has 2,592,000 seconds: less than one second is nothing.
+    if decimal * 2_592_000.0 < 1.0 {
+        return Err(bad("is no time at all"));
+    }
+    if decimal > f64::from(MOST) {
+        return Err(bad("is too many months"));
+    }
+    Ok(Window::MonthsOf30Days(decimal))
+}
+
+fn endpoint(
+    args: &PlaceArgs,
+    api: Api,
+    origins: &Origins,
+    outside: &Outside<'_>,
+) -> Result<Option<EndpointChoice>, SettingsError> {
+    if args.demo {
+        return Ok(None);
+    }
+    let endpoint = (outside.endpoint)(api, args.endpoint.as_deref()).map_err(|problem| {
+        BadValue::new(problem, "write an endpoint like `wss://host/path` or `ws://127.0.0.1:8080`")
+    });
+    let endpoint = named("endpoint", origins, endpoint)?;
+    if !endpoint.is_tls && !endpoint.is_loopback && !args.insecure_ws {
+        return Err(SettingsError::rule(
+            format!(
+                "the endpoint {} is on another machine and not encrypted",
+                quoted(&endpoint.shown)
+            ),
+            "use `wss://`, or allow it with `--insecure-ws`",
+        ));
+    }
+    Ok(Some(endpoint))
+}
+
+fn folder(args: &PlaceArgs, origins: &Origins) -> Result<PathBuf, SettingsError> {
+    if args.output.as_os_str().is_empty() {
+        let empty = BadValue::new("it is empty", "name a folder, for instance `data_cache`");
+        return named("output", origins, Err(empty));
+    }
+    Ok(args.output.clone())
+}
+
+/// The token of the file, else the one of the environment.
+fn token(args: &PlaceArgs, outside: &Outside<'_>) -> Result<Option<Token>, SettingsError> {
+    const HINT: &str = "put the token alone on the first line of the file";
+    /// Far longer than any token; a larger file is another file by mistake.
+    const MOST_BYTES: u64 = 4_096;
+    let (text, place) = match &args.token_file {
+        Some(path) => {
+            let shown = quoted(&path.to_string_lossy());
+            let fail = |what: &str| {
+                SettingsError::rule(format!("cannot use the token file {shown}: {what}"), HINT)
+            };
+            let size = std::fs::metadata(path).map_err(|e| fail(&e.to_string()))?.len();
+            if size > MOST_BYTES {
+                return Err(fail("it is too large for a token"));
+            }
+            (std::fs::read_to_string(path).map_err(|e| fail(&e.to_string()))?, "the token file")
+        }
+        None => (outside.token.clone().unwrap_or_default(), "`TITAN_TOKEN`"),
+    };
+    let token = text.trim();
+    if token.is_empty() {
+        return if args.token_file.is_some() {
+            Err(SettingsError::rule("the token file is empty", HINT))
+        } else {
+            Ok(None)
+        };
+    }
+    // Never shown, not even in part: a token with a typing error is nearly the token.
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(SettingsError::rule(format!("{place} holds something that is no token"), HINT));
+    }
+    Ok(Some(Token(token.to_owned())))
+}
+
+fn pace(
+    args: &PaceArgs,
+    is_demo: bool,
+    is_local: bool,
+    origins: &Origins,
+) -> Result<Pace, SettingsError> {
+    let least_pause = if is_local { Duration::from_millis(1) } else { POLITE_PAUSE };
+    let pause = |text| duration(text, least_pause);
+    let second = Duration::from_secs(1);
+    let o = origins;
+    Ok(Pace {
+        rate: named("rate", o, rate(args.rate.as_deref(), is_demo, is_local))?,
+        concurrency: named("concurrency", o, number(&args.concurrency, 1..=64))?,
+        timeout: named("timeout", o, duration(&args.timeout, Duration::from_millis(100)))?,
+        retries: named("retries", o, number(&args.retries, 0..=100))?,
+        breaker_threshold: named(
+            "breaker-threshold",
+            o,
+            number(&args.breaker_threshold, 1..=1000),
+        )?,
+        breaker_cooldown: named("breaker-cooldown", o, pause(&args.breaker_cooldown))?,
+        ratelimit_pause: named("ratelimit-pause", o, pause(&args.ratelimit_pause))?,
+        max_outage: named("max-outage", o, duration(&args.max_outage, second))?,
+    })
+}
+
+fn rate(text: Option<&str>, is_demo: bool, is_local: bool) -> Result<Rate, BadValue> {
+    match text.map(str::trim) {
+        None if is_demo => Ok(Rate::Unlimited),
+        None => Ok(Rate::PerMinute(DEFAULT_RATE)),
+        Some("unlimited") if is_local => Ok(Rate::Unlimited),
+        Some("unlimited") => Err(BadValue::new(
+            "`unlimited` is for endpoints on this machine only",
+            format!("write requests per minute, at most {ALLOWED_RATE} are allowed by Deriv"),
+        )),
+        Some(text) => number(text, 1..=100_000).map(Rate::PerMinute).map_err(|bad| BadValue {
+            hint: "write requests per minute like `200`, or `unlimited` for an endpoint on this machine"
+                .to_owned(),
+            ..bad
+        }),
+    }
+}
+
+fn rate_warning(rate: Rate, is_local: bool) -> Option<String> {
+    match rate {
+        Rate::PerMinute(rate) if rate > ALLOWED_RATE && !is_local => Some(format!(
+            "{rate} requests a minute are more than the {ALLOWED_RATE} that Deriv allows; expect refusals"
+        )),
+        _ => None,
+    }
+}
+
+fn file(
+    args: &FileArgs,
+    origins: &Origins,
+    outside: &Outside<'_>,
+) -> Result<FileSettings, SettingsError> {
+    let o = origins;
+    let compression = (outside.compression)(args.compression.trim()).map_err(|problem| {
+        BadValue::new(problem, "choose `zstd`, `zstd:1` to `zstd:22`, `snappy` or `none`")
+    });
+    named("compression", o, compression)?;
+    let gap_threshold = match args.gap_threshold.trim() {
+        "auto" => Ok(None),
+        text => number(text, 1..=31_536_000).map(Some).map_err(|bad| BadValue {
+            hint: "write `auto`, or a number of seconds".to_owned(),
+            ..bad
+        }),
+    };
+    Ok(FileSettings {
+        compression: args.compression.trim().to_owned(),
+        row_group_rows: named(
+            "row-group-rows",
+            o,
+            number(&args.row_group_rows, 1_000..=10_000_000),
+        )?,
+        chunk_rows: named("chunk-rows", o, number(&args.chunk_rows, 1..=10_000_000))?,
+        gap_threshold_secs: named("gap-threshold", o, gap_threshold)?,
+        settle_lag: named("settle-lag", o, duration(&args.settle_lag, Duration::ZERO))?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

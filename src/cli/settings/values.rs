@@ -1,0 +1,177 @@
+//! The checked values. They are made by `settings` alone.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::download::DownloadRequest;
+
+/// Which of the two APIs is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Api {
+    /// The present one.
+    V1,
+    /// The one that is being retired.
+    Legacy,
+}
+
+impl Api {
+    /// The word on the command line and in sidecars.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// An endpoint that was found to be well formed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointChoice {
+    /// Its URL as it was written; its query may hold a password.
+    pub url: String,
+    /// Its URL without the query, for messages, sidecars and logs.
+    pub shown: String,
+    /// Whether the connection is encrypted.
+    pub is_tls: bool,
+    /// Whether it is on this machine.
+    pub is_loopback: bool,
+}
+
+impl std::fmt::Debug for EndpointChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "EndpointChoice({})", self.shown)
+    }
+}
+
+/// How often may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// At most this often in any minute.
+    PerMinute(u32),
+    /// As often as the source answers.
+    Unlimited,
+}
+
+/// An API token. Shown nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub(super) String);
+
+impl Token {
+    /// The token itself, for the connection alone.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    /// Errors and the result.
+    Quiet,
+    /// Progress, warnings and the result.
+    Normal,
+    /// More, by that many degrees.
+    Verbose(u8),
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Talk {
+    /// How much.
+    pub volume: Volume,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// Whether the result is one JSON object.
+    pub json: bool,
+}
+
+/// The main job, ready to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DownloadSettings {
+    /// Which series and which time.
+    pub request: DownloadRequest,
+    /// Folder of the archive.
+    pub output: PathBuf,
+    /// Which API.
+    pub api: Api,
+    /// Where to ask; `None` is the built-in simulated exchange.
+    pub endpoint: Option<EndpointChoice>,
+    /// Names this application to the legacy API.
+    pub app_id: u32,
+    /// The API token, if one is to be used.
+    pub token: Option<Token>,
+    /// Whether an unencrypted endpoint on another machine is allowed.
+    pub insecure_ws: bool,
+    /// How fast, and how patiently.
+    pub pace: Pace,
+    /// How the files are written.
+    pub file: FileSettings,
+    /// Whether only the plan is shown.
+    pub dry_run: bool,
+    /// Whether bars may be drawn.
+    pub progress: bool,
+    /// What a person should know before it begins.
+    pub warnings: Vec<String>,
+}
+
+/// How fast, and how patiently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Ceiling of the requests.
+    pub rate: Rate,
+    /// Requests in flight at once.
+    pub concurrency: usize,
+    /// Limit of one request.
+    pub timeout: Duration,
+    /// Calls after the first for one range.
+    pub retries: u32,
+    /// Failures in a row that open the breaker.
+    pub breaker_threshold: u32,
+    /// How long it stays open at first.
+    pub breaker_cooldown: Duration,
+    /// Pause after a refusal as too frequent.
+    pub ratelimit_pause: Duration,
+    /// Longest outage that is waited for.
+    pub max_outage: Duration,
+}
+
+/// How the files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSettings {
+    /// The codec, as it was written and found to be good.
+    pub compression: String,
+    /// Rows of a row group.
+    pub row_group_rows: usize,
+    /// Rows held before they go to disk.
+    pub chunk_rows: usize,
+    /// Longest silence that is no gap; `None` derives it.
+    pub gap_threshold_secs: Option<i64>,
+    /// How long after its end a month may still change.
+    pub settle_lag: Duration,
+}
+
+/// What `verify` shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifySettings {
+    /// Folder of the archive.
+    pub root: PathBuf,
+    /// Whether whole files are hashed.
+    pub hash_files: bool,
+    /// Files checked at once; `None` is one per core.
+    pub threads: Option<usize>,
+}

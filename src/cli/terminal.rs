@@ -1,0 +1,116 @@
+//! stdout and stderr: the one place that writes to them.
+//!
+//! Bars live on stderr too, so every other line there is written while they are put aside.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+/// Redraws per second; more costs time and shows nothing more.
+const REDRAWS_PER_SECOND: u8 = 8;
+
+/// The terminal, or what stands in its place. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Terminal {
+    bars: MultiProgress,
+    draws_bars: bool,
+    colours: bool,
+}
+
+impl Terminal {
+    /// Draws bars if `wants_bars` and stderr is a terminal that can move its cursor.
+    pub fn new(wants_bars: bool) -> Self {
+        let is_capable = io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let draws_bars = wants_bars && is_capable;
+        let target = if draws_bars {
+            ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        // https://no-color.org: any value that is not empty.
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            draws_bars,
+            colours: is_capable && !no_colour,
+        }
+    }
+
+    /// The place for bars.
+    pub fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// Tells whether bars are seen.
+    pub fn draws_bars(&self) -> bool {
+        self.draws_bars
+    }
+
+    /// Tells whether stderr takes colours.
+    pub fn has_colours(&self) -> bool {
+        self.colours
+    }
+
+    /// Writes to stderr, above the bars. A closed stderr is nobody listening, which is no error.
+    pub fn say(&self, text: &str) {
+        self.bars.suspend(|| {
+            let mut stderr = io::stderr().lock();
+            let _ = stderr.write_all(text.as_bytes());
+            if !text.ends_with('\n') {
+                let _ = stderr.write_all(b"\n");
+            }
+            let _ = stderr.flush();
+        });
+    }
+}
+
+/// Writes a result to stdout. A reader who has read enough (`| head`) is no error.
+///
+/// # Errors
+///
+/// If stdout could not be written for another reason, for instance a full disk behind it.
+pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    let result = write(&mut stdout).and_then(|()| stdout.flush());
+    // Dropping the buffer would try to write again what was refused.
+    let (_, _) = stdout.into_parts();
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Control characters made visible, so that no message can steer the terminal.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        // The marks that turn the direction of writing are no control characters but as harmful.
+        let steers =
+            c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if steers {
+            safe.extend(c.escape_default());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        assert_eq!(escaped("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
+        assert_eq!(escaped("größer ≤ 3"), "größer ≤ 3");
+    }
+
+    #[test]
+    fn a_reader_who_left_is_no_error_but_a_full_disk_is() {
+        let fail = |kind: io::ErrorKind| print(|_| Err(io::Error::from(kind)));
+        assert!(fail(io::ErrorKind::BrokenPipe).is_ok());
+        assert!(fail(io::ErrorKind::StorageFull).is_err());
+    }
+}

@@ -16,7 +16,6 @@ pub mod report;
 pub mod settings;
 pub mod signal;
 pub mod terminal;
-#[path = "wiring_pending.rs"]
 mod wiring;
 
 use std::ffi::OsString;

@@ -3,6 +3,7 @@
 //! | quirk | undone by |
 //! |---|---|
 //! | both ends of a window are inclusive | [`history_request`] asks up to `end - 1` |
+//! | a window must not begin where it ends | [`Window`] asks one second of ticks as two |
 //! | a candle window that ends on a boundary answers one bar too many | the same: `end = m·g − 1` |
 //! | a partial first candle, a bogus one-second candle | [`collect`] drops `epoch % g != 0` |
 //! | the same row twice | [`collect`] keeps the first, counts equals, reports contradictions |
@@ -58,15 +59,44 @@ pub(super) fn history_request(
     {
         return rejected("both ends must be multiples of the granularity");
     }
+    let window = Window::of(request);
     Ok(HistoryRequest {
         ticks_history: request.series.symbol.as_str(),
         start: range.start().secs(),
-        end: range.last().secs().to_string(),
-        count: request.limit,
+        end: window.last.secs().to_string(),
+        count: window.count,
         style: style(request.series.kind),
         granularity: granularity.map(u32::from),
         req_id,
     })
+}
+
+/// What is asked of the API for a request: the same, unless that is one second.
+///
+/// Source: the error `InvalidStartEnd`, "start time must be before end time".
+struct Window {
+    last: Epoch,
+    count: u32,
+    widened: bool,
+}
+
+impl Window {
+    fn of(request: &PageRequest) -> Self {
+        let widened = request.range.len_secs() == 1;
+        let more = u32::from(widened);
+        Self {
+            last: request.range.last().plus(i64::from(more)),
+            count: request.limit.saturating_add(more),
+            widened,
+        }
+    }
+
+    /// Drops the row of the second that only widening asked for.
+    fn undo<R: Record>(&self, page: &mut Page<R>) {
+        if self.widened {
+            page.records.retain(|row| row.epoch() != self.last);
+        }
+    }
 }
 
 /// The API's word for a kind of record; candles answer as `candles`, ticks as `history`.
@@ -236,7 +266,7 @@ fn check_echo(request: &PageRequest, echo: Option<&Echo>) -> Result<(), SourceEr
         "symbol"
     } else if differs(&echo.start, &request.range.start().secs().to_string()) {
         "start"
-    } else if differs(&echo.end, &request.range.last().secs().to_string()) {
+    } else if differs(&echo.end, &Window::of(request).last.secs().to_string()) {
         "end"
     } else if differs(&echo.style, style(*kind)) {
         "style"
@@ -257,8 +287,9 @@ fn collect<R: Record>(
 ) -> Result<Page<R>, SourceError> {
     let what = describe(request);
     let n_received = u32::try_from(n_rows).unwrap_or(u32::MAX);
-    if n_received > request.limit {
-        let problem = format!("{n_received} rows, at most {} were asked", request.limit);
+    let window = Window::of(request);
+    if n_received > window.count {
+        let problem = format!("{n_received} rows, at most {} were asked", window.count);
         return Err(malformed(&what, problem));
     }
     let name = row_name(request.series.kind);
@@ -285,6 +316,7 @@ fn collect<R: Record>(
         check_prices(&what, name, &row)?;
         add(&mut page, row);
     }
+    window.undo(&mut page);
     Ok(page)
 }
 
@@ -382,6 +414,18 @@ mod tests {
         let asked = history_request(&asked, 1).unwrap();
         assert_eq!((asked.start, asked.end.as_str(), asked.granularity), (120, "359", Some(60)));
         assert_eq!(asked.style, "candles");
+    }
+
+    #[test]
+    fn one_second_is_asked_as_two_and_answered_as_one() {
+        let one = request(Kind::Ticks, 100, 101);
+        let asked = history_request(&one, 1).unwrap();
+        assert_eq!((asked.start, asked.end.as_str()), (100, "101"));
+        let page = tick_page(&one, &history("[100,101]", "[1.5,1.6]")).unwrap();
+        assert_eq!(page.records, [Tick { epoch: Epoch::new(100), quote: 1.5 }]);
+        // Other data than was asked for must still be noticed.
+        let page = tick_page(&one, &history("[900,901]", "[1.5,1.6]")).unwrap();
+        assert!(!page.fits(one.range));
     }
 
     #[test]

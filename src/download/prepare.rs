@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use crate::domain::{
     Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Instrument, Kind,
     MarketDataSource, Month, PageRequest, PartitionKey, PartitionState, PartitionStore, RangeSet,
-    Series, SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoredPartition, Tick,
-    Wall,
+    Record, Series, SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoredPartition,
+    Tick, Wall,
 };
 
 use super::plan::{Plan, PlannedPartition};
@@ -42,6 +42,9 @@ impl ServerClock {
         self.asked.plus(elapsed)
     }
 }
+
+/// Enough for every record of a probe.
+const PROBE_RECORDS: u32 = 10;
 
 /// Whether looking may change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,14 +311,23 @@ async fn ask_wall<S: Source>(
     series: &Series,
     range: EpochRange,
 ) -> Result<Probe, SourceError> {
-    let request = PageRequest { series: series.clone(), range, limit: 1 };
-    let fits = match series.kind {
-        Kind::Ticks => MarketDataSource::<Tick>::fetch_page(source, &request).await?.fits(range),
-        Kind::Candles(_) => {
-            MarketDataSource::<Candle>::fetch_page(source, &request).await?.fits(range)
-        }
-    };
-    Ok(if fits { Probe::Offered } else { Probe::Refused })
+    let request = PageRequest { series: series.clone(), range, limit: PROBE_RECORDS };
+    match series.kind {
+        Kind::Ticks => ask_wall_of::<Tick, S>(source, &request).await,
+        Kind::Candles(_) => ask_wall_of::<Candle, S>(source, &request).await,
+    }
+}
+
+async fn ask_wall_of<R: Record, S: MarketDataSource<R>>(
+    source: &S,
+    request: &PageRequest,
+) -> Result<Probe, SourceError> {
+    let page = source.fetch_page(request).await?;
+    if !page.fits(request.range) {
+        return Ok(Probe::Refused);
+    }
+    let first = page.records.first().map(Record::epoch);
+    Ok(Probe::Offered { record_at_start: first == Some(request.range.start()) })
 }
 
 /// Nothing behind the wall is asked, and it is known not to be offered.

@@ -1,9 +1,12 @@
 //! Finds the wall: the oldest second that the source still answers for.
 //!
-//! Beyond its wall the source does not fail, it sends its newest data instead, so a probe of one
-//! smallest step is either answered (perhaps by silence) or refused (by a substitution). The
-//! boundary is found by bisection and then both sides are asked again: a chance fault on the way
-//! is noticed, not believed.
+//! Beyond its wall the source does not fail, it sends its newest data instead, so a small probe is
+//! either answered (perhaps by silence) or refused (by a substitution). The boundary is found by
+//! bisection and then both sides are asked again: a chance fault on the way is noticed, not
+//! believed. A probe is two seconds long where a record can be one, because the source takes no
+//! shorter window; if the wall runs through it the source may answer for its younger second alone.
+//! So only a record at the very start of a probe proves that start; without one, what is offered
+//! is counted from the step after, where nothing can be lost that was ever there.
 
 use crate::domain::{Epoch, EpochRange, Wall};
 
@@ -16,14 +19,20 @@ const GUESS_MARGIN_SECS: i64 = 7_200;
 /// How far around the place expected from an earlier run the first two probes lie.
 const KNOWN_MARGIN_SECS: i64 = 120;
 
+/// The source refuses a window that begins where it ends, both included.
+const SHORTEST_PROBE_SECS: i64 = 2;
+
 /// How often contradicting answers start the search anew.
 const MAX_ROUNDS: u32 = 4;
 
 /// What a probe showed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// The source answered for the asked second, with a record or with silence.
-    Offered,
+    /// The source answered, with records of the asked seconds or with silence.
+    Offered {
+        /// Whether it named a record at the first asked second.
+        record_at_start: bool,
+    },
     /// The source sent something else.
     Refused,
 }
@@ -31,7 +40,7 @@ pub enum Probe {
 /// Where a search stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Ask for this range, one smallest step long.
+    /// Ask for this range.
     Ask(EpochRange),
     /// Everything wanted is offered; no wall in sight.
     NoWall,
@@ -53,6 +62,8 @@ pub struct WallSearch {
     refused: Option<Epoch>,
     /// Oldest second known to be offered; `now` is offered by definition.
     offered: Epoch,
+    /// Whether the probe that was offered last began with a record.
+    starts_with_record: bool,
     phase: Phase,
     rounds: u32,
 }
@@ -87,6 +98,7 @@ impl WallSearch {
             margin_secs: margin_secs.max(2 * unit_secs),
             refused: None,
             offered: now,
+            starts_with_record: false,
             phase: Phase::Start,
             rounds: 0,
         }
@@ -117,7 +129,7 @@ impl WallSearch {
         let at = asked.start();
         let consistent = match self.phase {
             Phase::CheckRefused => probe == Probe::Refused,
-            Phase::CheckOffered => probe == Probe::Offered,
+            Phase::CheckOffered => probe != Probe::Refused,
             _ => true,
         };
         if !consistent {
@@ -125,7 +137,10 @@ impl WallSearch {
             return self.step();
         }
         match probe {
-            Probe::Offered => self.offered = self.offered.min(at),
+            Probe::Offered { record_at_start } => {
+                self.offered = self.offered.min(at);
+                self.starts_with_record = record_at_start;
+            }
             Probe::Refused => self.refused = Some(self.refused.map_or(at, |old| old.max(at))),
         }
         self.phase = self.following();
@@ -172,11 +187,15 @@ impl WallSearch {
     }
 
     fn ask(&self, at: Epoch) -> Step {
-        EpochRange::new(at, at.plus(self.unit_secs)).map_or(Step::NoWall, Step::Ask)
+        let end = at.plus(self.unit_secs.max(SHORTEST_PROBE_SECS));
+        EpochRange::new(at, end).map_or(Step::NoWall, Step::Ask)
     }
 
     fn found(&self, refused: Epoch) -> Step {
-        Step::Found(Wall { offered_from: self.offered, refused_at: refused, seen_at: self.now })
+        let beyond_doubt = self.starts_with_record || self.offered >= self.now;
+        let doubtful_secs = if beyond_doubt { 0 } else { self.unit_secs };
+        let offered_from = self.offered.plus(doubtful_secs);
+        Step::Found(Wall { offered_from, refused_at: refused, seen_at: self.now })
     }
 }
 
@@ -188,20 +207,48 @@ mod tests {
 
     const NOW: i64 = 1_790_000_000;
 
-    /// Runs a search against a source with its wall at `wall`, whose answers go through `fault`.
+    /// A source with a record every `every` seconds and its wall at `wall`.
+    #[derive(Clone, Copy)]
+    struct Source {
+        wall: i64,
+        every: i64,
+        /// Whether a window across the wall is answered for its younger part.
+        younger_part: bool,
+    }
+
+    impl Source {
+        fn probe(self, range: EpochRange) -> Probe {
+            let start = range.start().secs();
+            let refused =
+                if self.younger_part { range.last().secs() < self.wall } else { start < self.wall };
+            if refused {
+                return Probe::Refused;
+            }
+            Probe::Offered { record_at_start: start >= self.wall && start % self.every == 0 }
+        }
+
+        fn first_record(self) -> i64 {
+            Epoch::new(self.wall).ceil_to(self.every, 0).secs()
+        }
+    }
+
+    /// Runs a search whose answers go through `fault`.
     fn search(
         mut search: WallSearch,
-        wall: i64,
+        source: Source,
         mut fault: impl FnMut(usize, Probe) -> Probe,
     ) -> (Step, usize) {
         let mut n_asked = 0;
         loop {
             let Step::Ask(range) = search.step() else { return (search.step(), n_asked) };
-            let offered = range.start().secs() >= wall;
-            let truth = if offered { Probe::Offered } else { Probe::Refused };
-            search.answer(fault(n_asked, truth));
+            search.answer(fault(n_asked, source.probe(range)));
             n_asked += 1;
+            assert!(n_asked < 1000, "the search does not end");
         }
+    }
+
+    fn every_second(wall: i64) -> Source {
+        Source { wall, every: 1, younger_part: false }
     }
 
     fn new(unit: i64, start: i64, known: Option<Wall>) -> WallSearch {
@@ -210,14 +257,15 @@ mod tests {
 
     #[test]
     fn one_probe_is_enough_when_everything_is_offered() {
-        let (step, n_asked) = search(new(1, NOW - 1000, None), NOW - 2000, |_, p| p);
+        let (step, n_asked) = search(new(1, NOW - 1000, None), every_second(NOW - 2000), |_, p| p);
         assert_eq!((step, n_asked), (Step::NoWall, 1));
     }
 
     #[test]
     fn finds_the_usual_wall_to_the_second_with_few_probes() {
         let wall = NOW - 365 * 86_400;
-        let (step, n_asked) = search(new(1, NOW - 400 * 86_400, None), wall, |_, p| p);
+        let (step, n_asked) =
+            search(new(1, NOW - 400 * 86_400, None), every_second(wall), |_, p| p);
         let Step::Found(found) = step else { panic!("{step:?}") };
         assert_eq!((found.offered_from.secs(), found.refused_at.secs()), (wall, wall - 1));
         assert!(n_asked <= 20, "{n_asked}");
@@ -228,26 +276,31 @@ mod tests {
         let seen_at = Epoch::new(NOW - 86_400);
         let offered_from = Epoch::new(NOW - 366 * 86_400);
         let known = Wall { offered_from, refused_at: offered_from.plus(-1), seen_at };
-        let (step, n_asked) =
-            search(new(1, NOW - 400 * 86_400, Some(known)), NOW - 365 * 86_400, |_, p| p);
+        let source = every_second(NOW - 365 * 86_400);
+        let (step, n_asked) = search(new(1, NOW - 400 * 86_400, Some(known)), source, |_, p| p);
         assert!(matches!(step, Step::Found(_)));
         assert!(n_asked <= 13, "{n_asked}");
     }
 
     proptest! {
+        /// No record that is offered lies before the wall that is found, and no second that is not
+        /// offered lies after it.
         #[test]
-        fn finds_any_wall_exactly(unit in prop_oneof![Just(1i64), Just(60), Just(86_400)], wall in 2i64..400, jitter in 0i64..86_400) {
+        fn finds_any_wall(
+            unit in prop_oneof![Just(1i64), Just(60), Just(86_400)],
+            multiple in 1i64..3,
+            wall in 2i64..400,
+            jitter in 0i64..86_400,
+            younger_part in any::<bool>(),
+        ) {
             let start = (NOW - 450 * 86_400) / unit * unit;
             let wall = NOW - wall * 86_400 - jitter;
-            let (step, _) = search(new(unit, start, None), wall, |_, p| p);
-            match step {
-                Step::Found(found) => {
-                    prop_assert!(found.offered_from.secs() >= wall);
-                    prop_assert!(found.refused_at.secs() < wall);
-                    prop_assert_eq!(found.offered_from.since(found.refused_at), unit);
-                }
-                other => prop_assert!(false, "{:?}", other),
-            }
+            let source = Source { wall, every: unit * multiple, younger_part };
+            let (step, _) = search(new(unit, start, None), source, |_, p| p);
+            let Step::Found(found) = step else { panic!("{step:?}") };
+            let from = found.offered_from.secs();
+            prop_assert!(from >= wall, "{from} is before {wall}");
+            prop_assert!(from <= source.first_record(), "{from} is after {}", source.first_record());
         }
 
         /// The wall must never be believed newer than it is because one answer was a fault.
@@ -256,10 +309,10 @@ mod tests {
             let wall = NOW - 365 * 86_400;
             let lie = |n, truth| match (n == nth, truth) {
                 (false, truth) => truth,
-                (true, Probe::Offered) => Probe::Refused,
-                (true, Probe::Refused) => Probe::Offered,
+                (true, Probe::Offered { .. }) => Probe::Refused,
+                (true, Probe::Refused) => Probe::Offered { record_at_start: false },
             };
-            let (step, _) = search(new(1, NOW - 400 * 86_400, None), wall, lie);
+            let (step, _) = search(new(1, NOW - 400 * 86_400, None), every_second(wall), lie);
             match step {
                 Step::Found(found) => prop_assert_eq!(found.offered_from.secs(), wall),
                 // The very first answer said that the oldest wanted second is offered.

@@ -21,8 +21,7 @@ async fn check(symbol: &str, config: SimulatorConfig, api: ApiVersion, window: W
     let exchange = Exchange::open_as(api, config).await;
     let folder = tempfile::tempdir().unwrap();
     let both = [series(symbol, Kind::Ticks), series(symbol, MINUTES)];
-    let summary =
-        exchange.download(folder.path(), &Setup::default(), &both, window).await.unwrap();
+    let summary = exchange.download(folder.path(), &Setup::default(), &both, window).await.unwrap();
     assert_complete(&summary);
     let range = window.resolve(exchange.simulator.now()).unwrap();
     for series in &both {

@@ -1,5 +1,5 @@
 //! Tests over real sockets, files and processes. The server is always the simulated exchange.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod download;
 mod support;

@@ -20,18 +20,16 @@ use titan_download::download::{
     Window,
 };
 use titan_download::integrity::PartitionChecker;
-use titan_download::resilience::{
-    BreakerConfig, Observer, RetryConfig, ThrottleConfig, resilient,
-};
+use titan_download::resilience::{BreakerConfig, Observer, RetryConfig, ThrottleConfig, resilient};
 use titan_download::simulator::{Limits, SimClock, Simulator, SimulatorConfig};
 use titan_download::storage::{ParquetStore, StoreOptions};
 
 /// Rows as (epoch, prices as text of the shortest decimal that reads back the same).
-pub type Rows = BTreeMap<i64, Vec<String>>;
+pub(crate) type Rows = BTreeMap<i64, Vec<String>>;
 
 /// A simulated exchange behind a real socket.
-pub struct Exchange {
-    pub simulator: Arc<Simulator>,
+pub(crate) struct Exchange {
+    pub(crate) simulator: Arc<Simulator>,
     endpoint: Endpoint,
     api: ApiVersion,
     _stop: DropGuard,
@@ -39,12 +37,12 @@ pub struct Exchange {
 
 /// How a download is run; the defaults are those of the command line without limits.
 #[derive(Clone)]
-pub struct Setup {
-    pub concurrency: usize,
-    pub chunk_rows: usize,
-    pub retry: RetryConfig,
-    pub timeout: Duration,
-    pub stop: CancellationToken,
+pub(crate) struct Setup {
+    pub(crate) concurrency: usize,
+    pub(crate) chunk_rows: usize,
+    pub(crate) retry: RetryConfig,
+    pub(crate) timeout: Duration,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Default for Setup {
@@ -59,13 +57,13 @@ impl Default for Setup {
     }
 }
 
-pub fn epoch(text: &str) -> Epoch {
+pub(crate) fn epoch(text: &str) -> Epoch {
     let utc: chrono::DateTime<chrono::Utc> = text.parse().unwrap();
     Epoch::new(utc.timestamp())
 }
 
 /// Unlimited, without latency, its clock frozen at `now`.
-pub fn quiet_config(now: Epoch) -> SimulatorConfig {
+pub(crate) fn quiet_config(now: Epoch) -> SimulatorConfig {
     SimulatorConfig {
         clock: SimClock::frozen(now),
         limits: Limits::NONE,
@@ -73,16 +71,16 @@ pub fn quiet_config(now: Epoch) -> SimulatorConfig {
     }
 }
 
-pub fn series(symbol: &str, kind: Kind) -> Series {
+pub(crate) fn series(symbol: &str, kind: Kind) -> Series {
     Series { symbol: symbol.parse::<Symbol>().unwrap(), kind }
 }
 
 impl Exchange {
-    pub async fn open(config: SimulatorConfig) -> Self {
+    pub(crate) async fn open(config: SimulatorConfig) -> Self {
         Self::open_as(ApiVersion::V1, config).await
     }
 
-    pub async fn open_as(api: ApiVersion, config: SimulatorConfig) -> Self {
+    pub(crate) async fn open_as(api: ApiVersion, config: SimulatorConfig) -> Self {
         let simulator = Simulator::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -97,7 +95,7 @@ impl Exchange {
     }
 
     /// Runs the main job into `root`.
-    pub async fn download(
+    pub(crate) async fn download(
         &self,
         root: &Path,
         setup: &Setup,
@@ -115,7 +113,7 @@ impl Exchange {
     }
 
     /// Plans without writing.
-    pub async fn plan(
+    pub(crate) async fn plan(
         &self,
         root: &Path,
         series: &[Series],
@@ -172,7 +170,7 @@ impl Exchange {
     }
 
     /// What the exchange knows to be true.
-    pub fn truth(&self, series: &Series, range: EpochRange) -> Rows {
+    pub(crate) fn truth(&self, series: &Series, range: EpochRange) -> Rows {
         let mut csv = Vec::new();
         self.simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
         let csv = String::from_utf8(csv).unwrap();
@@ -187,7 +185,7 @@ impl Exchange {
 }
 
 /// Every row of a Parquet file; panics unless they strictly ascend.
-pub fn rows_of(path: &Path) -> Rows {
+pub(crate) fn rows_of(path: &Path) -> Rows {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let mut rows = Rows::new();
@@ -207,11 +205,11 @@ pub fn rows_of(path: &Path) -> Rows {
 }
 
 /// Every row of every month of a series.
-pub fn all_rows(root: &Path, series: &Series) -> Rows {
+pub(crate) fn all_rows(root: &Path, series: &Series) -> Rows {
     parquet_files(root, series).iter().flat_map(|path| rows_of(path)).collect()
 }
 
-pub fn parquet_files(root: &Path, series: &Series) -> Vec<PathBuf> {
+pub(crate) fn parquet_files(root: &Path, series: &Series) -> Vec<PathBuf> {
     let dir = root.join(series.symbol.as_str()).join(series.kind.folder());
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let mut paths: Vec<_> = entries
@@ -223,7 +221,7 @@ pub fn parquet_files(root: &Path, series: &Series) -> Vec<PathBuf> {
 }
 
 /// Asserts equality without printing a million rows.
-pub fn assert_same_rows(found: &Rows, expected: &Rows) {
+pub(crate) fn assert_same_rows(found: &Rows, expected: &Rows) {
     let missing = expected.iter().find(|(epoch, _)| !found.contains_key(epoch));
     let surplus = found.iter().find(|(epoch, _)| !expected.contains_key(epoch));
     let other = expected.iter().find(|(epoch, row)| found.get(epoch).is_some_and(|r| r != *row));

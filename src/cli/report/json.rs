@@ -7,7 +7,7 @@
 //! `download` adds `complete`, `ending` (`finished`, `cancelled`, `outage`, `store_failed`),
 //! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
 //! `waited_secs`, and the lists
-//! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `not_offered`, `staged`,
+//! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `not_offered`, `staged`, `not_reached`,
 //!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
 //!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
 //! - `not_offered`: series, `months`, `history_begins`;
@@ -127,6 +127,7 @@ fn partition(partition: &PartitionSummary) -> Value {
         PartitionOutcome::UpToDate { .. } => ("up_to_date", None),
         PartitionOutcome::NotOffered => ("not_offered", None),
         PartitionOutcome::Staged => ("staged", None),
+        PartitionOutcome::NotReached => ("not_reached", None),
         PartitionOutcome::Failed(why) => ("failed", Some(why)),
     };
     let mut body = json!({

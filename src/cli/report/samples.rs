@@ -51,7 +51,14 @@ fn published(key: PartitionKey, record_count: u64) -> Published {
 
 fn summary_of(key: PartitionKey, outcome: PartitionOutcome) -> PartitionSummary {
     let wanted = key.month.range();
-    PartitionSummary { key, wanted, outcome, missing: RangeSet::new(), n_pages: 9 }
+    PartitionSummary {
+        key,
+        wanted,
+        not_offered: None,
+        outcome,
+        missing: RangeSet::new(),
+        n_pages: 9,
+    }
 }
 
 pub(crate) fn whole_summary() -> Summary {

@@ -62,6 +62,9 @@ fn row(partition: &PartitionSummary) -> Vec<String> {
             ("up to date".into(), thousands(*record_count), "0".into(), nothing(), nothing())
         }
         PartitionOutcome::Staged => ("staged".into(), nothing(), nothing(), nothing(), nothing()),
+        PartitionOutcome::NotReached => {
+            ("not reached".into(), nothing(), nothing(), nothing(), nothing())
+        }
         PartitionOutcome::Failed(_) => {
             ("failed".into(), nothing(), nothing(), nothing(), nothing())
         }
@@ -263,8 +266,10 @@ fn broken(summary: &Summary) -> String {
 }
 
 fn is_whole(partition: &PartitionSummary) -> bool {
-    let is_done =
-        !matches!(partition.outcome, PartitionOutcome::Staged | PartitionOutcome::Failed(_));
+    let is_done = !matches!(
+        partition.outcome,
+        PartitionOutcome::Staged | PartitionOutcome::NotReached | PartitionOutcome::Failed(_)
+    );
     is_done && partition.missing.is_empty()
 }
 

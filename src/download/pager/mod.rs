@@ -186,7 +186,7 @@ impl<R: Record> Pager<R> {
                 self.take_page(lane, range, page, profile, &mut events);
             }
             (InFlight::Lane(lane, range), Err((kind, why))) => {
-                self.take_error(lane, range, kind, why, profile, &mut events);
+                self.take_error(lane, range, kind, &why, profile, &mut events);
             }
             (InFlight::Check(range), Ok(page)) => self.take_check(range, page, &mut events),
             // An unanswered check leaves the silence as it was: seen once, not confirmed.
@@ -322,7 +322,7 @@ impl<R: Record> Pager<R> {
         id: u64,
         asked: EpochRange,
         kind: ErrorKind,
-        why: String,
+        why: &str,
         profile: &Profile,
         events: &mut Vec<Event<R>>,
     ) {
@@ -331,7 +331,7 @@ impl<R: Record> Pager<R> {
         if narrowed {
             self.lanes.insert(id, lane);
         } else {
-            fail(&lane, &why, events);
+            fail(&lane, why, events);
         }
     }
 

@@ -1,8 +1,8 @@
 //! Finds where a partition is silent for longer than its series usually is, and says why.
 //!
-//! One streaming pass in bounded memory: the rows teach the cadence ([`cadence`]) while the
-//! longest silences are kept ([`longest`]); at the end the threshold is known, and what exceeds it
-//! is classed ([`class`]). Seconds that nobody answered for are not silent but missing from the
+//! One streaming pass in bounded memory: the rows teach the cadence (`cadence`) while the
+//! longest silences are kept (`longest`); at the end the threshold is known, and what exceeds it
+//! is classed (`class`). Seconds that nobody answered for are not silent but missing from the
 //! coverage: no gap reaches across or into them.
 
 mod cadence;
@@ -49,7 +49,7 @@ pub struct GapFinder<'a> {
 pub struct GapsSeen {
     /// Silent stretches longer than the threshold, ascending, classed.
     pub gaps: Vec<Gap>,
-    /// Gaps as the old sidecar key counts them, in the whole file and whatever the coverage says:
+    /// Gaps as the old sidecar key counts them, between all rows whatever the coverage says:
     /// for ticks intervals over 10 s between two rows, for candles intervals over the granularity,
     /// each counted once however many bars are missing in it.
     pub gaps_detected: u64,

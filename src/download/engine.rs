@@ -494,8 +494,10 @@ fn job(
     let range = crate::domain::EpochRange::new(start, now.floor_to(unit, 0).min(month.end()))?;
     let answered =
         stored.coverage().select(|state| state > crate::domain::CoverageState::NotOffered);
-    let first_missing = partition.missing.iter().next().map(|range| range.start());
-    let after_answers = answered.iter().next().map(|range| range.start()) < first_missing;
+    let first_missing =
+        partition.missing.iter().next().map(super::super::domain::time::EpochRange::start);
+    let after_answers =
+        answered.iter().next().map(super::super::domain::time::EpochRange::start) < first_missing;
     let scope = Scope {
         series: series.clone(),
         range,

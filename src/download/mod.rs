@@ -129,7 +129,8 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             prepare(&*self.source, &self.store, request, &self.options, Purpose::Run).await?;
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
-        let coverage: Vec<_> = prepared.stored.iter().map(|s| s.coverage()).collect();
+        let coverage: Vec<_> =
+            prepared.stored.iter().map(super::domain::store::StoredPartition::coverage).collect();
         let engine = Engine::new(
             &self.source,
             &self.store,

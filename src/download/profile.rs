@@ -142,7 +142,7 @@ impl Profile {
 
 /// Seconds of the smallest step between two records of a kind.
 pub fn unit_secs(kind: Kind) -> i64 {
-    kind.granularity().map_or(1, |granularity| granularity.secs())
+    kind.granularity().map_or(1, super::super::domain::time::Granularity::secs)
 }
 
 fn cadence_of<R: Record>(kind: Kind, continuous: Option<bool>, rows: &[R]) -> Option<Cadence> {

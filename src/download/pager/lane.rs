@@ -257,7 +257,7 @@ impl<R: Record> Lane<R> {
             self.n_disputes += 1;
             return Verdict::Again;
         }
-        let first = page.records.first().map_or(self.lower, |row| row.epoch());
+        let first = page.records.first().map_or(self.lower, crate::domain::record::Record::epoch);
         self.n_bad_answers = 0;
         match EpochRange::new(first.max(self.lower), self.end) {
             Some(proved) => Verdict::Rows { proved, disputes },

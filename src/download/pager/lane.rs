@@ -117,21 +117,20 @@ impl<R: Record> Lane<R> {
     ) -> (Self, Option<Span>) {
         let (start, end) = (span.range.start(), span.range.end());
         let unit = profile.unit_secs();
-        let (lower, split, shared) = match profile.cadence {
-            _ if whole => (start, end, false),
+        let reach = reach(start, whole, profile, floor);
+        let (split, shared) = match profile.cadence {
+            _ if whole => (end, false),
             Some(Cadence::Fixed { interval_secs, phase_secs }) => {
-                let on_grid = start.floor_to(interval_secs, phase_secs);
-                let lower = if on_grid < floor { start } else { on_grid };
                 let positions = i64::from(profile.page_cap) - 1;
-                let last = lower.ceil_to(interval_secs, phase_secs).plus(positions * interval_secs);
-                (lower, last.plus(unit), true)
+                let last = reach.ceil_to(interval_secs, phase_secs).plus(positions * interval_secs);
+                (last.plus(unit), true)
             }
             Some(Cadence::Irregular { mean_interval_millis }) => {
                 let len = profile.lane_secs(mean_interval_millis);
                 let rest_is_short = span.range.len_secs() <= len + len / 2;
-                (start, if rest_is_short { end } else { start.plus(len) }, false)
+                (if rest_is_short { end } else { start.plus(len) }, false)
             }
-            None => (start, end, false),
+            None => (end, false),
         };
         let rest_start = if shared { split.plus(-unit) } else { split };
         let rest = (split < end)
@@ -141,14 +140,14 @@ impl<R: Record> Lane<R> {
         let end = split.min(end);
         let shares_end = if rest.is_some() { shared } else { span.shares_end };
         let lane = Self {
-            lower,
-            bottom_edge: span.shares_start.then_some(lower),
+            lower: start,
+            bottom_edge: span.shares_start.then_some(start),
             top_edge: shares_end.then(|| end.plus(-unit)),
             whole,
             n_bad_answers: 0,
             n_wall_doubts: 0,
             last_size: 0,
-            reach: reach(lower, whole, profile, floor),
+            reach,
             end,
             witness: None,
             width_secs: None,
@@ -363,10 +362,16 @@ impl<R: Record> Lane<R> {
     }
 }
 
+/// The oldest second to ask, not after `lower`: the grid position before it, so that the first row
+/// of the page proves the head; or well into the lane below, so that the last page is full.
 fn reach(lower: Epoch, whole: bool, profile: &Profile, floor: Epoch) -> Epoch {
     match profile.cadence {
         Some(Cadence::Irregular { mean_interval_millis }) if !whole => {
             lower.plus(-profile.pages_secs(mean_interval_millis, REACH_PAGES)).max(floor)
+        }
+        Some(Cadence::Fixed { interval_secs, phase_secs }) if !whole => {
+            let on_grid = lower.floor_to(interval_secs, phase_secs);
+            if on_grid < floor { lower } else { on_grid }
         }
         _ => lower,
     }

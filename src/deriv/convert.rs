@@ -421,10 +421,10 @@ mod tests {
         let one = request(Kind::Ticks, 100, 101);
         let asked = history_request(&one, 1).unwrap();
         assert_eq!((asked.start, asked.end.as_str()), (100, "101"));
-        let page = tick_page(&one, &history("[100,101]", "[1.5,1.6]")).unwrap();
+        let page = tick_page(&one, &history("100,101", "1.5,1.6")).unwrap();
         assert_eq!(page.records, [Tick { epoch: Epoch::new(100), quote: 1.5 }]);
         // Other data than was asked for must still be noticed.
-        let page = tick_page(&one, &history("[900,901]", "[1.5,1.6]")).unwrap();
+        let page = tick_page(&one, &history("900,901", "1.5,1.6")).unwrap();
         assert!(!page.fits(one.range));
     }
 

@@ -13,8 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Candle, Epoch, ErrorKind, Kind, MarketDataSource, Page, PageRequest, PartitionKey,
-    PartitionStore, Published, Record, Segment, Series, SourceError, StoreError, Tick, Wall,
+    Candle, CoverageState, Epoch, EpochRange, ErrorKind, Kind, MarketDataSource, Page, PageRequest,
+    PartitionKey, PartitionState, PartitionStore, Published, Record, Segment, Series, SourceError,
+    StoreError, Tick, Wall,
 };
 
 use super::DownloadOptions;
@@ -82,7 +83,8 @@ struct Active {
     series: Series,
     phase: Phase,
     n_staging: usize,
-    looks_for_wall: bool,
+    /// Where a look at the wall began that is still under way.
+    looks_for_wall: Option<Epoch>,
 }
 
 /// How the loop ended for each planned partition, and as a whole.
@@ -202,7 +204,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             self.reporter.partition_started(&key, pages);
         }
         let active =
-            Active { job, series, phase: Phase::Paging, n_staging: 0, looks_for_wall: false };
+            Active { job, series, phase: Phase::Paging, n_staging: 0, looks_for_wall: None };
         self.active.insert(id, active);
         self.order.push(id);
         true
@@ -248,14 +250,30 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     fn take_wall(&mut self, id: usize, found: Result<Option<Wall>, SourceError>) {
         let now = self.clock.now();
         let Some(active) = self.active.get_mut(&id) else { return };
-        active.looks_for_wall = false;
+        let Some(searched_from) = active.looks_for_wall.take() else { return };
         let Some(profile) = self.profiles.get(&active.series) else { return };
-        if let Ok(Some(wall)) = found {
-            self.walls.insert(active.series.clone(), wall);
-        }
-        let offered_from = found.map(|wall| wall.map(|w| w.offered_from)).map_err(|e| chain(&e));
-        let effects = each!(&mut active.job, j => j.wall(offered_from, now, profile));
+        let offered_from =
+            found.as_ref().map(|wall| wall.map(|w| w.offered_from)).map_err(|e| chain(e));
+        let effects =
+            each!(&mut active.job, j => j.wall(searched_from, offered_from, now, profile));
+        let series = active.series.clone();
         self.after(id, &effects);
+        if let Ok(Some(wall)) = found {
+            self.tell_of_wall(&series, wall, now);
+        }
+    }
+
+    /// The other months of the series need not ask behind the wall either.
+    fn tell_of_wall(&mut self, series: &Series, wall: Wall, now: Epoch) {
+        self.walls.insert(series.clone(), wall);
+        let Some(profile) = self.profiles.get(series) else { return };
+        let from = wall.offered_from;
+        let queued = self.queue.iter_mut().filter(|(_, _, s)| s == series).map(|(_, job, _)| job);
+        let active = self.active.values_mut().filter(|active| active.series == *series);
+        for job in queued.chain(active.map(|active| &mut active.job)) {
+            // Nothing is proved by this, so there is nothing to report or to stage.
+            each!(job, j => drop(j.wall(from, Ok(Some(from)), now, profile)));
+        }
     }
 
     /// What follows from an answer: a report, a look at the wall, a full segment.
@@ -266,8 +284,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let page =
             PageReport { n_rows: effects.n_rows, n_pages_left, proved_to: effects.proved_to };
         self.reporter.page(key, &page);
-        if let Some(lower) = effects.wall_doubted.filter(|_| !active.looks_for_wall) {
-            active.looks_for_wall = true;
+        if let Some(lower) = effects.wall_doubted.filter(|_| active.looks_for_wall.is_none()) {
+            active.looks_for_wall = Some(lower);
             let known = self.walls.get(&active.series).copied();
             let unit = unit_secs(active.series.kind);
             let search = WallSearch::new(unit, lower, self.clock.now(), known);
@@ -288,7 +306,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
 
     fn finish_if_done(&mut self, id: usize) {
         let Some(active) = self.active.get(&id) else { return };
-        let waits = active.phase != Phase::Paging || active.looks_for_wall;
+        let waits = active.phase != Phase::Paging || active.looks_for_wall.is_some();
         if waits || !each!(&active.job, j => j.is_done()) {
             return;
         }
@@ -472,9 +490,15 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         return false;
     }
     let month = partition.key.month.range();
-    let was_unsealed = stored.state.is_some_and(|s| s != crate::domain::PartitionState::Sealed);
-    let may_seal = was_unsealed && prepared.plan.server_now >= month.end();
-    !stored.staged.is_empty() || may_seal
+    let was_unsealed = stored.state.is_some_and(|s| s != PartitionState::Sealed);
+    let whole = stored.coverage().missing(month).is_empty();
+    let may_seal = was_unsealed && whole && prepared.plan.server_now >= month.end();
+    let held = !stored.published.is_empty();
+    let newly_lost = partition.lost.iter().any(|range| {
+        let failed = stored.published.select(|state| state == CoverageState::Failed);
+        held && !failed.covers(range)
+    });
+    !stored.staged.is_empty() || may_seal || newly_lost
 }
 
 fn job(
@@ -491,31 +515,36 @@ fn job(
     let unit = unit_secs(series.kind);
     let wall = prepared.walls.get(&series).map(|wall| wall.offered_from);
     let start = wall.map_or(month.start(), |wall| wall.max(month.start()));
-    let range = crate::domain::EpochRange::new(start, now.floor_to(unit, 0).min(month.end()))?;
-    let answered =
-        stored.coverage().select(|state| state > crate::domain::CoverageState::NotOffered);
-    let first_missing =
-        partition.missing.iter().next().map(super::super::domain::time::EpochRange::start);
-    let after_answers =
-        answered.iter().next().map(super::super::domain::time::EpochRange::start) < first_missing;
+    let range = EpochRange::new(start, now.floor_to(unit, 0).min(month.end()))?;
+    let first_held = prepared.first_held.get(&series).copied();
+    let first_missing = partition.missing.iter().next().map(EpochRange::start);
+    let held_before = first_held.is_some_and(|held| Some(held) < first_missing);
     let scope = Scope {
         series: series.clone(),
         range,
         missing: partition.missing.clone(),
-        is_oldest: is_oldest && (answered.is_empty() || !after_answers),
+        is_oldest: is_oldest && !held_before,
+        first_held,
         recheck: stored.unexplained.clone(),
     };
-    let not_offered = partition
-        .not_offered
-        .and_then(|behind| crate::domain::EpochRange::new(month.start(), behind.end()));
+    let not_offered =
+        partition.not_offered.and_then(|behind| EpochRange::new(month.start(), behind.end()));
     let key = partition.key.clone();
     let job = match profile.kind {
-        Kind::Ticks => {
-            AnyJob::Ticks(PartitionJob::new(key, scope, not_offered, options.chunk_rows))
-        }
-        Kind::Candles(_) => {
-            AnyJob::Candles(PartitionJob::new(key, scope, not_offered, options.chunk_rows))
-        }
+        Kind::Ticks => AnyJob::Ticks(PartitionJob::new(
+            key,
+            scope,
+            not_offered,
+            &partition.lost,
+            options.chunk_rows,
+        )),
+        Kind::Candles(_) => AnyJob::Candles(PartitionJob::new(
+            key,
+            scope,
+            not_offered,
+            &partition.lost,
+            options.chunk_rows,
+        )),
     };
     Some((id, job, series))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Finding, Page, PartitionKey, Publication, RangeSet, Record,
-    Segment, SilenceFacts,
+    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey, Publication, RangeSet,
+    Record, Segment, SilenceFacts,
 };
 
 use super::DownloadOptions;
@@ -44,22 +44,29 @@ pub(super) struct PartitionJob<R> {
 }
 
 impl<R: Record> PartitionJob<R> {
-    /// `not_offered` is what is known to lie behind the wall before anything is asked.
+    /// `not_offered` and `lost` are known to lie behind the wall before anything is asked.
     pub(super) fn new(
         key: PartitionKey,
         scope: Scope,
         not_offered: Option<EpochRange>,
+        lost: &RangeSet,
         chunk_rows: usize,
     ) -> Self {
+        let finding = |range: EpochRange| {
+            let expected = format!("an answer for {range}");
+            let found = "the source no longer offers it";
+            Finding::error(FindingKind::LostBehindWall, &key, expected, found)
+        };
+        let findings = lost.iter().map(finding).collect();
         Self {
+            pager: Pager::new(scope),
             key,
             n_answers: 0,
-            pager: Pager::new(scope),
             buffer: SegmentBuffer::new(chunk_rows),
             pip_size: None,
-            failed: RangeSet::new(),
+            failed: lost.clone(),
             not_offered,
-            findings: Vec::new(),
+            findings,
             n_dropped_findings: 0,
             started: Instant::now(),
         }
@@ -96,12 +103,13 @@ impl<R: Record> PartitionJob<R> {
     /// Goes on after a look at the wall; `Err` if it could not be had.
     pub(super) fn wall(
         &mut self,
+        searched_from: Epoch,
         offered_from: Result<Option<Epoch>, String>,
         now: Epoch,
         profile: &Profile,
     ) -> Effects {
         let events = match offered_from {
-            Ok(offered_from) => self.pager.wall(offered_from, profile),
+            Ok(offered_from) => self.pager.wall(searched_from, offered_from, profile),
             Err(why) => self.pager.wall_unknown(&why),
         };
         self.take_events(events, now)
@@ -138,7 +146,7 @@ impl<R: Record> PartitionJob<R> {
         };
         if new != old {
             self.note_finding(Finding::warning(
-                crate::domain::FindingKind::OffGrid,
+                FindingKind::OffGrid,
                 &self.key,
                 format!("{old} decimals in every answer"),
                 format!("{new} decimals in one"),

@@ -100,6 +100,9 @@ pub struct PlannedPartition {
     pub wanted: EpochRange,
     /// The wanted seconds that the source no longer offers: always the oldest ones.
     pub not_offered: Option<EpochRange>,
+    /// The wanted seconds behind the wall that younger answers prove to have been offered once:
+    /// they can never be had any more.
+    pub lost: RangeSet,
     /// The wanted seconds still to be asked.
     pub missing: RangeSet,
     /// State of what is published already.

@@ -29,6 +29,14 @@ impl<P: PartitionStore<Tick> + PartitionStore<Candle> + FactsStore> Store for P 
 /// reached the source late is then still taken in.
 const TAIL_OVERLAP_SECS: i64 = 60;
 
+/// Silence longer than this before the end of what is answered is no late record; a week-end with
+/// holidays is shorter.
+const LONGEST_TAIL_SECS: i64 = 7 * 86_400;
+
+/// Younger than this, what follows an answer needs no look at the wall: nobody reported a history
+/// shorter than a year.
+const SURELY_OFFERED_SECS: i64 = 300 * 86_400;
+
 /// The source's clock, carried forward between two looks at it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ServerClock {
@@ -63,6 +71,8 @@ pub(super) struct Prepared {
     pub(super) stored: Vec<StoredPartition>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
+    /// Oldest second of each series that was ever answered.
+    pub(super) first_held: BTreeMap<Series, Epoch>,
     pub(super) facts: SourceFacts,
 }
 
@@ -86,6 +96,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         stored: Vec::new(),
         profiles: BTreeMap::new(),
         walls: BTreeMap::new(),
+        first_held: BTreeMap::new(),
         facts,
     };
     for series in &request.series {
@@ -101,11 +112,24 @@ pub(super) async fn prepare<S: Source, P: Store>(
         let continuous = (!instrument.market.is_empty()).then(|| instrument.is_continuous());
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
         profile.assume_interval(instrument.usual_interval_millis);
-        let planned =
-            plan_series(source, store, series, window, &profile, known, purpose, asked).await;
+        let settle_lag_secs = i64::try_from(options.settle_lag.as_secs()).unwrap_or(i64::MAX);
+        let planner = Planner {
+            source,
+            store,
+            series,
+            profile: &profile,
+            known,
+            purpose,
+            now: asked,
+            settle_lag_secs,
+        };
+        let planned = planner.plan(window).await;
         prepared.profiles.insert(series.clone(), profile);
         match planned {
             Ok(planned) => prepared.take(series, planned),
+            Err(SeriesError::Wall(source)) if source.kind.ends_a_run() => {
+                return Err(DownloadError::Source { what: "its history", source });
+            }
             Err(error) => prepared.plan.failed_series.push((series.clone(), chain(&error))),
         }
     }
@@ -123,6 +147,9 @@ impl Prepared {
     fn take(&mut self, series: &Series, planned: PlannedSeries) {
         if let Some(wall) = planned.wall {
             self.walls.insert(series.clone(), wall);
+        }
+        if let Some(held) = planned.first_held {
+            self.first_held.insert(series.clone(), held);
         }
         for (partition, stored) in planned.partitions {
             self.plan.partitions.push(partition);
@@ -152,6 +179,7 @@ fn offered<'a>(series: &Series, instruments: &'a [Instrument]) -> Result<&'a Ins
 struct PlannedSeries {
     partitions: Vec<(PlannedPartition, StoredPartition)>,
     wall: Option<Wall>,
+    first_held: Option<Epoch>,
 }
 
 /// A series could not be planned.
@@ -163,39 +191,143 @@ enum SeriesError {
     Wall(#[source] SourceError),
 }
 
-#[allow(clippy::too_many_arguments)] // one call; a struct would only name the same eight things again
-async fn plan_series<S: Source, P: Store>(
-    source: &S,
-    store: &Arc<P>,
-    series: &Series,
-    window: EpochRange,
-    profile: &Profile,
+/// Plans one series.
+struct Planner<'a, S, P> {
+    source: &'a S,
+    store: &'a Arc<P>,
+    series: &'a Series,
+    profile: &'a Profile,
     known: SeriesFacts,
     purpose: Purpose,
     now: Epoch,
-) -> Result<PlannedSeries, SeriesError> {
-    let mut partitions = Vec::new();
-    for month in Month::touching(window) {
-        let Some(wanted) = closed_records(window, month, series.kind) else { continue };
-        let key = PartitionKey { series: series.clone(), month };
-        let stored = load(store, &key).await?;
-        let missing = missing(&stored, wanted);
-        partitions.push((planned(key, wanted, missing, &stored), stored));
-    }
-    let wall = match oldest_missing(store, series, &partitions).await? {
-        Some(oldest) => look_for_wall(source, series, oldest, now, known.wall, purpose).await?,
-        None => None,
-    };
-    for (partition, _) in &mut partitions {
-        if let Some(wall) = wall {
-            stand_before(wall, partition);
+    settle_lag_secs: i64,
+}
+
+impl<S: Source, P: Store> Planner<'_, S, P> {
+    async fn plan(&self, window: EpochRange) -> Result<PlannedSeries, SeriesError> {
+        let mut partitions = Vec::new();
+        for month in Month::touching(window) {
+            let Some(wanted) = closed_records(window, month, self.series.kind) else { continue };
+            let key = PartitionKey { series: self.series.clone(), month };
+            let stored = load(self.store, &key).await?;
+            let missing = self.missing(&stored, &key, wanted);
+            partitions.push((planned(key, wanted, missing, &stored), stored));
         }
-        let secs = partition.missing.len_secs();
-        partition.n_requests =
-            partition.missing.iter().map(|r| profile.pages_in(r.len_secs())).sum();
-        partition.n_rows = profile.rows_in(secs);
+        let first_held = self.first_held(&partitions).await?;
+        let wall = self.wall(&partitions, first_held).await.map_err(SeriesError::Wall)?;
+        for (partition, _) in &mut partitions {
+            if let Some(wall) = wall {
+                stand_before(wall, first_held, partition);
+            }
+            let missing = &partition.missing;
+            partition.n_requests =
+                missing.iter().map(|range| self.profile.pages_in(range.len_secs())).sum();
+            partition.n_rows = self.profile.rows_in(missing.len_secs());
+        }
+        Ok(PlannedSeries { partitions, wall, first_held })
     }
-    Ok(PlannedSeries { partitions, wall })
+
+    /// The seconds to ask: those that nothing settles, and the last silence before them once more.
+    fn missing(
+        &self,
+        stored: &StoredPartition,
+        key: &PartitionKey,
+        wanted: EpochRange,
+    ) -> RangeSet {
+        if stored.state == Some(PartitionState::Sealed) || stored.locked {
+            return RangeSet::new();
+        }
+        let coverage = stored.coverage();
+        let missing = coverage.missing(wanted);
+        let again = |range: EpochRange| {
+            let answered =
+                coverage.state_at(range.start().plus(-1)) == Some(CoverageState::Answered);
+            let start =
+                if answered { self.tail_start(stored, range.start()) } else { range.start() };
+            EpochRange::new(start.max(wanted.start()), range.end())
+        };
+        if missing.is_empty() && self.is_about_to_be_sealed(stored, key, wanted) {
+            return again(EpochRange::inclusive(wanted.end(), wanted.end()).unwrap_or(wanted))
+                .and_then(|range| range.intersect(wanted))
+                .into_iter()
+                .collect();
+        }
+        missing.iter().filter_map(again).collect()
+    }
+
+    /// The silence at the end of what is answered may only have been a record that came late: it
+    /// is asked again from the last row on.
+    fn tail_start(&self, stored: &StoredPartition, end: Epoch) -> Epoch {
+        let unit = unit_secs(self.series.kind);
+        let overlap = end.plus(-TAIL_OVERLAP_SECS.max(unit));
+        let last_row = stored.last_row.filter(|row| end.since(*row) <= LONGEST_TAIL_SECS);
+        last_row.map_or(overlap, |row| row.min(overlap)).floor_to(unit, 0)
+    }
+
+    /// The last look at a month before nothing in it is asked any more.
+    fn is_about_to_be_sealed(
+        &self,
+        stored: &StoredPartition,
+        key: &PartitionKey,
+        wanted: EpochRange,
+    ) -> bool {
+        let month = key.month.range();
+        let whole = stored.published.missing(month).is_empty();
+        let due = self.now >= month.end().plus(self.settle_lag_secs);
+        stored.state.is_some() && whole && due && wanted.end() == month.end()
+    }
+
+    /// The oldest second of the series that was ever answered.
+    async fn first_held(
+        &self,
+        partitions: &[(PlannedPartition, StoredPartition)],
+    ) -> Result<Option<Epoch>, StoreError> {
+        let series = self.series.clone();
+        let months = blocking(self.store, move |store| {
+            PartitionStore::<Tick>::published_months(store, &series)
+        });
+        let first_planned = partitions.first().map(|(partition, _)| partition.key.month);
+        let older = months.await?.into_iter().find(|month| Some(*month) < first_planned);
+        if let Some(month) = older {
+            return Ok(Some(month.range().start()));
+        }
+        let first_answered = |(_, stored): &(PlannedPartition, StoredPartition)| {
+            let held = stored.coverage().select(|state| state >= CoverageState::Inherited);
+            held.iter().next().map(EpochRange::start)
+        };
+        Ok(partitions.iter().filter_map(first_answered).min())
+    }
+
+    /// Where history begins, as far as it matters for what is missing.
+    ///
+    /// The wall only moves forward, so what lay behind it once needs no question; and what comes
+    /// after answers and is young needs none either.
+    async fn wall(
+        &self,
+        partitions: &[(PlannedPartition, StoredPartition)],
+        first_held: Option<Epoch>,
+    ) -> Result<Option<Wall>, SourceError> {
+        let known = self.known.wall;
+        let known_from = known.map(|wall| wall.offered_from);
+        let missing = partitions.iter().flat_map(|(partition, _)| partition.missing.iter());
+        let open = |range: EpochRange| {
+            EpochRange::new(known_from.map_or(range.start(), |w| w.max(range.start())), range.end())
+        };
+        let Some(oldest) = missing.filter_map(open).map(EpochRange::start).min() else {
+            return Ok(known);
+        };
+        let held_before = first_held.is_some_and(|held| held < oldest);
+        if held_before && self.now.since(oldest) < SURELY_OFFERED_SECS {
+            return Ok(known);
+        }
+        let mut search = WallSearch::new(unit_secs(self.series.kind), oldest, self.now, known);
+        if self.purpose == Purpose::DryRun {
+            let Step::Ask(range) = search.step() else { return Ok(known) };
+            let refused = ask_wall(self.source, self.series, range).await? == Probe::Refused;
+            return Ok(if refused { Some(search.expected_wall()) } else { known });
+        }
+        Ok(run_wall_search(self.source, self.series, &mut search).await?.or(known))
+    }
 }
 
 /// The wanted seconds of a month: whole records only, so no bar that is still open.
@@ -203,21 +335,6 @@ fn closed_records(window: EpochRange, month: Month, kind: Kind) -> Option<EpochR
     let unit = unit_secs(kind);
     let range = window.intersect(month.range())?;
     EpochRange::new(range.start().ceil_to(unit, 0), range.end().floor_to(unit, 0))
-}
-
-fn missing(stored: &StoredPartition, wanted: EpochRange) -> RangeSet {
-    if stored.state == Some(PartitionState::Sealed) || stored.locked {
-        return RangeSet::new();
-    }
-    let coverage = stored.coverage();
-    let missing = coverage.missing(wanted);
-    let overlap = |range: EpochRange| {
-        let before = range.start().plus(-1);
-        let grows = coverage.state_at(before) == Some(CoverageState::Answered);
-        let start = if grows { range.start().plus(-TAIL_OVERLAP_SECS) } else { range.start() };
-        EpochRange::new(start.max(wanted.start()), range.end())
-    };
-    missing.iter().filter_map(overlap).collect()
 }
 
 fn planned(
@@ -230,55 +347,13 @@ fn planned(
         key,
         wanted,
         not_offered: None,
+        lost: RangeSet::new(),
         missing,
         state: stored.state,
         record_count: stored.record_count,
         n_requests: 0,
         n_rows: 0,
     }
-}
-
-/// The oldest missing second, if nothing older was ever answered: only then can it be behind the wall.
-async fn oldest_missing<P: Store>(
-    store: &Arc<P>,
-    series: &Series,
-    partitions: &[(PlannedPartition, StoredPartition)],
-) -> Result<Option<Epoch>, StoreError> {
-    let Some((first, _)) = partitions.first() else { return Ok(None) };
-    let first_missing =
-        partitions.iter().find_map(|(partition, _)| partition.missing.iter().next());
-    let Some(oldest) = first_missing.map(EpochRange::start) else { return Ok(None) };
-    let answered_before = partitions.iter().any(|(_, stored)| {
-        let coverage = stored.coverage();
-        let answered = coverage.select(|state| state >= CoverageState::Inherited);
-        answered.iter().next().is_some_and(|range| range.start() < oldest)
-    });
-    if answered_before {
-        return Ok(None);
-    }
-    let (series, first) = (series.clone(), first.key.month);
-    let months =
-        blocking(store, move |store| PartitionStore::<Tick>::published_months(store, &series));
-    Ok(months.await?.iter().all(|month| *month >= first).then_some(oldest))
-}
-
-async fn look_for_wall<S: Source>(
-    source: &S,
-    series: &Series,
-    oldest: Epoch,
-    now: Epoch,
-    known: Option<Wall>,
-    purpose: Purpose,
-) -> Result<Option<Wall>, SeriesError> {
-    let mut search = WallSearch::new(unit_secs(series.kind), oldest, now, known);
-    if purpose == Purpose::DryRun {
-        if let Step::Ask(range) = search.step() {
-            let probe = ask_wall(source, series, range).await.map_err(SeriesError::Wall)?;
-            return Ok((probe == Probe::Refused).then(|| search.expected_wall()));
-        }
-        return Ok(None);
-    }
-    run_wall_search(source, series, &mut search).await.map_err(SeriesError::Wall)
 }
 
 /// Runs a search to its end.
@@ -330,12 +405,18 @@ async fn ask_wall_of<R: Record, S: MarketDataSource<R>>(
     Ok(Probe::Offered { record_at_start: first == Some(request.range.start()) })
 }
 
-/// Nothing behind the wall is asked, and it is known not to be offered.
-fn stand_before(wall: Wall, partition: &mut PlannedPartition) {
-    let behind = EpochRange::new(partition.wanted.start(), wall.offered_from);
-    let Some(behind) = behind.and_then(|range| range.intersect(partition.wanted)) else { return };
-    if partition.missing.intersects(behind) {
-        partition.not_offered = Some(behind);
+/// Nothing behind the wall is asked. What lies before everything ever answered is not offered;
+/// what lies after an answer was offered once, and is lost.
+fn stand_before(wall: Wall, first_held: Option<Epoch>, partition: &mut PlannedPartition) {
+    let wanted = partition.wanted;
+    let prefix_end = first_held.map_or(wall.offered_from, |held| held.min(wall.offered_from));
+    let before = |end: Epoch| EpochRange::new(wanted.start(), end.min(wanted.end()));
+    if let Some(prefix) = before(prefix_end).filter(|range| partition.missing.intersects(*range)) {
+        partition.not_offered = Some(prefix);
+        partition.missing.remove(prefix);
+    }
+    if let Some(behind) = before(wall.offered_from) {
+        partition.lost = partition.missing.within(behind);
         partition.missing.remove(behind);
     }
 }

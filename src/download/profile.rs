@@ -18,6 +18,12 @@ const FIXED_SHARE_PERCENT: usize = 95;
 /// enough that a lane's one partly used page does not count.
 const LANE_PAGES: i64 = 20;
 
+/// Pages of one size cut short in a row that show the source's cap.
+const CAP_WITNESSES: u32 = 3;
+
+/// Pages after which a lowered cap is put to the test: the test costs less than a per cent.
+const PAGES_BEFORE_RAISING: u32 = 1000;
+
 /// What is known of a series.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
@@ -29,9 +35,12 @@ pub struct Profile {
     pub page_cap: u32,
     /// How records come; `None` before enough of them were seen.
     pub cadence: Option<Cadence>,
-    /// Size of the last page that turned out to be cut short of its window, if the one before had
-    /// another size: two equal ones in a row lower the cap.
-    truncated_at: Option<u32>,
+    /// Size of the last pages that turned out to be cut short of their windows, and how many in a
+    /// row were of that size.
+    truncated: Option<(u32, u32)>,
+    /// The cap before it was lowered.
+    lowered_from: Option<u32>,
+    n_since_lowered: u32,
     /// Milliseconds between two records to assume in estimates while no cadence is known.
     assumed_interval_millis: i64,
     /// Whether any answer taught it something.
@@ -51,7 +60,9 @@ impl Profile {
             continuous,
             page_cap: page_cap.max(2),
             cadence,
-            truncated_at: None,
+            truncated: None,
+            lowered_from: None,
+            n_since_lowered: 0,
             assumed_interval_millis: unit_secs(kind) * 1000,
             fed: false,
         }
@@ -124,18 +135,31 @@ impl Profile {
 
     /// Learns that a page of `n_received` rows left out older rows of its window.
     ///
-    /// One such page may be a fault of the source; two of one size in a row are its cap.
+    /// One such page may be a fault of the source; several of one size in a row are its cap.
     pub fn learn_truncated(&mut self, n_received: u32) {
-        if self.truncated_at == Some(n_received) && n_received >= 2 {
+        let n = match self.truncated {
+            Some((size, n)) if size == n_received => n + 1,
+            _ => 1,
+        };
+        self.truncated = Some((n_received, n));
+        if n >= CAP_WITNESSES && n_received >= 2 && n_received < self.page_cap {
+            self.lowered_from = Some(self.page_cap.max(self.lowered_from.unwrap_or(0)));
             self.page_cap = n_received;
+            self.n_since_lowered = 0;
         }
-        self.truncated_at = Some(n_received);
     }
 
-    /// Learns that a page was not cut short, so that an earlier short one was no cap.
+    /// Learns that a page was not cut short, so that an earlier short one was no cap. A cap that
+    /// was lowered is put to the test now and then: windows cut for it can never exceed it.
     pub fn learn_whole(&mut self, n_received: u32) {
-        if self.truncated_at.is_some_and(|size| n_received > size) {
-            self.truncated_at = None;
+        if self.truncated.is_some_and(|(size, _)| n_received > size) {
+            self.truncated = None;
+        }
+        self.n_since_lowered += 1;
+        if self.n_since_lowered >= PAGES_BEFORE_RAISING
+            && let Some(higher) = self.lowered_from.take()
+        {
+            self.page_cap = self.page_cap.max(higher);
         }
     }
 }
@@ -191,14 +215,21 @@ mod tests {
     }
 
     #[test]
-    fn one_short_page_does_not_lower_the_cap_but_two_do() {
+    fn a_few_short_pages_do_not_lower_the_cap_for_good() {
         let mut profile = Profile::new(Kind::Ticks, None, 5000, None);
-        profile.learn_truncated(1000);
+        for _ in 0..2 {
+            profile.learn_truncated(1000);
+        }
         assert_eq!(profile.page_cap, 5000);
         profile.learn_whole(3000);
-        profile.learn_truncated(1000);
-        assert_eq!(profile.page_cap, 5000);
-        profile.learn_truncated(1000);
+        for _ in 0..3 {
+            assert_eq!(profile.page_cap, 5000);
+            profile.learn_truncated(1000);
+        }
         assert_eq!(profile.page_cap, 1000);
+        for _ in 0..PAGES_BEFORE_RAISING {
+            profile.learn_whole(1000);
+        }
+        assert_eq!(profile.page_cap, 5000);
     }
 }

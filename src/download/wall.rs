@@ -2,8 +2,9 @@
 //!
 //! Beyond its wall the source does not fail, it sends its newest data instead, so a small probe is
 //! either answered (perhaps by silence) or refused (by a substitution). The boundary is found by
-//! bisection and then both sides are asked again: a chance fault on the way is noticed, not
-//! believed. A probe is two seconds long where a record can be one, because the source takes no
+//! bisection, and the newest second that was refused is asked again: the wall only moves forward,
+//! so only a chance fault can have refused what is offered. What was offered may be behind the wall
+//! by then; whoever asks there will notice and search again. A probe is two seconds long where a record can be one, because the source takes no
 //! shorter window; if the wall runs through it the source may answer for its younger second alone.
 //! So only a record at the very start of a probe proves that start; without one, what is offered
 //! is counted from the step after, where nothing can be lost that was ever there.
@@ -71,11 +72,12 @@ pub struct WallSearch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Start,
+    /// The start was answered by silence: one such answer may be a fault.
+    StartAgain,
     BelowGuess,
     AboveGuess,
     Bisect,
     CheckRefused,
-    CheckOffered,
     Done,
 }
 
@@ -111,13 +113,13 @@ impl WallSearch {
         }
         match (self.phase, self.refused) {
             (Phase::Start, _) if self.start >= self.now => Step::NoWall,
-            (Phase::Start, _) => self.ask(self.start),
+            (Phase::Start | Phase::StartAgain, _) => self.ask(self.start),
             (Phase::BelowGuess, _) => self.ask(self.guess(-self.margin_secs)),
             (Phase::AboveGuess, _) => self.ask(self.guess(self.margin_secs)),
             (Phase::Bisect, Some(refused)) => self.ask(self.middle(refused)),
             (Phase::CheckRefused, Some(refused)) => self.ask(refused),
-            (Phase::CheckOffered, Some(refused)) if self.offered >= self.now => self.found(refused),
-            (Phase::CheckOffered, Some(_)) => self.ask(self.offered),
+            // A source that offers nothing at all is broken, and no wall.
+            (Phase::Done, Some(_)) if self.offered >= self.now => Step::Contradictory,
             (Phase::Done, Some(refused)) => self.found(refused),
             (_, None) => Step::NoWall,
         }
@@ -127,12 +129,7 @@ impl WallSearch {
     pub fn answer(&mut self, probe: Probe) -> Step {
         let Step::Ask(asked) = self.step() else { return self.step() };
         let at = asked.start();
-        let consistent = match self.phase {
-            Phase::CheckRefused => probe == Probe::Refused,
-            Phase::CheckOffered => probe != Probe::Refused,
-            _ => true,
-        };
-        if !consistent {
+        if self.phase == Phase::CheckRefused && probe != Probe::Refused {
             self.start_again();
             return self.step();
         }
@@ -154,15 +151,21 @@ impl WallSearch {
     }
 
     fn following(&self) -> Phase {
-        let Some(refused) = self.refused else { return Phase::Bisect };
+        let Some(refused) = self.refused else {
+            let silent = self.phase == Phase::Start && !self.starts_with_record;
+            return if silent { Phase::StartAgain } else { Phase::Bisect };
+        };
         let inside = |at: Epoch| refused < at && at < self.offered;
         match self.phase {
-            Phase::Start if inside(self.guess(-self.margin_secs)) => Phase::BelowGuess,
-            Phase::Start | Phase::BelowGuess if inside(self.guess(self.margin_secs)) => {
+            Phase::Start | Phase::StartAgain if inside(self.guess(-self.margin_secs)) => {
+                Phase::BelowGuess
+            }
+            Phase::Start | Phase::StartAgain | Phase::BelowGuess
+                if inside(self.guess(self.margin_secs)) =>
+            {
                 Phase::AboveGuess
             }
-            Phase::CheckRefused => Phase::CheckOffered,
-            Phase::CheckOffered => Phase::Done,
+            Phase::CheckRefused => Phase::Done,
             _ if self.offered.since(refused) > self.unit_secs => Phase::Bisect,
             _ => Phase::CheckRefused,
         }
@@ -192,8 +195,7 @@ impl WallSearch {
     }
 
     fn found(&self, refused: Epoch) -> Step {
-        let beyond_doubt = self.starts_with_record || self.offered >= self.now;
-        let doubtful_secs = if beyond_doubt { 0 } else { self.unit_secs };
+        let doubtful_secs = if self.starts_with_record { 0 } else { self.unit_secs };
         let offered_from = self.offered.plus(doubtful_secs);
         Step::Found(Wall { offered_from, refused_at: refused, seen_at: self.now })
     }
@@ -271,6 +273,32 @@ mod tests {
         assert!(n_asked <= 20, "{n_asked}");
     }
 
+    /// Once the search asked whether the oldest offered second was still offered; at the usual
+    /// pace of the requests it never was, and no search ended.
+    #[test]
+    fn a_wall_that_moves_during_the_search_is_found() {
+        let start_wall = NOW - 365 * 86_400;
+        for (millis_per_probe, younger_part) in [(600, true), (600, false), (5000, false)] {
+            let mut search = new(1, NOW - 400 * 86_400, None);
+            let mut n_asked = 0;
+            while let Step::Ask(range) = search.step() {
+                let wall = start_wall + n_asked * millis_per_probe / 1000;
+                search.answer(Source { wall, every: 1, younger_part }.probe(range));
+                n_asked += 1;
+                assert!(n_asked < 40, "the search does not end");
+            }
+            let Step::Found(found) = search.step() else { panic!("{:?}", search.step()) };
+            let late = start_wall + n_asked * millis_per_probe / 1000 - found.offered_from.secs();
+            assert!((-1..=n_asked * millis_per_probe / 1000).contains(&late), "{late}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_offers_nothing_has_no_wall() {
+        let (step, _) = search(new(1, NOW - 1000, None), every_second(NOW + 5), |_, p| p);
+        assert_eq!(step, Step::Contradictory);
+    }
+
     #[test]
     fn a_known_wall_is_found_again_with_fewer() {
         let seen_at = Epoch::new(NOW - 86_400);
@@ -314,9 +342,8 @@ mod tests {
             };
             let (step, _) = search(new(1, NOW - 400 * 86_400, None), every_second(wall), lie);
             match step {
-                Step::Found(found) => prop_assert_eq!(found.offered_from.secs(), wall),
-                // The very first answer said that the oldest wanted second is offered.
-                Step::NoWall => prop_assert_eq!(nth, 0),
+                // A wall believed too old is noticed by whoever asks there.
+                Step::Found(found) => prop_assert!(found.offered_from.secs() <= wall),
                 other => prop_assert!(false, "{:?}", other),
             }
         }

@@ -96,8 +96,19 @@ pub(super) fn confirmed_before(old: Option<&Sidecar>, silence: &SilenceFacts) ->
 }
 
 /// What the inspector is told of the silence: what this run learned and what was known before.
-pub(super) fn silence_known(confirmed_before: &RangeSet, silence: &SilenceFacts) -> SilenceFacts {
+pub(super) fn silence_known(
+    old: Option<&Sidecar>,
+    confirmed_before: &RangeSet,
+    silence: &SilenceFacts,
+) -> SilenceFacts {
     let mut known = silence.clone();
+    // What nothing explained stays so until a question about it was answered.
+    let unexplained = |gap: &&Gap| gap.class == GapClass::Unexplained;
+    for gap in old.map(|old| old.gaps.as_slice()).unwrap_or_default().iter().filter(unexplained) {
+        if let Some(range) = crate::domain::EpochRange::new(gap.start, gap.end) {
+            known.doubted.insert(range);
+        }
+    }
     for range in confirmed_before.iter() {
         known.confirmed.insert(range);
         known.doubted.remove(range);
@@ -125,6 +136,8 @@ pub(super) fn kept_findings(old: Option<&Sidecar>) -> impl Iterator<Item = &Find
                 | FindingKind::ConflictingTick
                 | FindingKind::ForeignRows
                 | FindingKind::StagingSetAside
+                | FindingKind::LostBehindWall
+                | FindingKind::Substituted
         )
     };
     old.map(|old| old.findings.as_slice()).unwrap_or_default().iter().filter(is_kept)
@@ -263,7 +276,7 @@ mod tests {
         let classes: Vec<_> = gaps.iter().map(|gap| gap.class).collect();
         use GapClass::{ConfirmedBySource, Unexplained};
         assert_eq!(classes, [ConfirmedBySource, Unexplained, Unexplained, ConfirmedBySource]);
-        let known = silence_known(&before, &silence);
+        let known = silence_known(Some(&old), &before, &silence);
         assert!(known.confirmed.covers(range(10, 20)) && !known.doubted.intersects(range(10, 20)));
         assert!(known.doubted.covers(range(50, 60)));
     }

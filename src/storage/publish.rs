@@ -176,7 +176,7 @@ impl<'a> Work<'a> {
         let publication = self.publication;
         let old = self.old.as_ref().map(|old| &old.sidecar);
         let before = describe::confirmed_before(old, &publication.silence);
-        let known = describe::silence_known(&before, &publication.silence);
+        let known = describe::silence_known(old, &before, &publication.silence);
         let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known);
         describe::carry_classes(&mut inspection.gaps, &before);
         let findings = self.findings(&mut inspection)?;
@@ -229,7 +229,7 @@ impl<'a> Work<'a> {
                 &sidecar.coverage(),
             ),
             gaps: sidecar.gaps,
-            findings: sidecar.findings,
+            findings: new_findings(sidecar.findings, self.old.as_ref()),
         }
     }
 
@@ -388,4 +388,13 @@ fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), Stor
         return Err(damaged(draft.path(), "reads back differently from what was written"));
     }
     Ok(())
+}
+
+/// What this run found: an old conflict stays in the sidecar but is no news to every later run.
+fn new_findings(mut all: Vec<Finding>, old: Option<&Old>) -> Vec<Finding> {
+    let known = |finding: &Finding| {
+        describe::kept_findings(old.map(|old| &old.sidecar)).any(|kept| kept == finding)
+    };
+    all.retain(|finding| !known(finding));
+    all
 }

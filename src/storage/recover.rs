@@ -40,6 +40,7 @@ pub(super) fn load<R: Record>(
         let unexplained = sidecar.gaps.iter().filter(|gap| gap.class == GapClass::Unexplained);
         stored.published = sidecar.coverage().clipped(key.month.range());
         stored.record_count = sidecar.record_count;
+        stored.last_row = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
         stored.state = sidecar.state;
         stored.locked = sidecar.locked;
         stored.unexplained =
@@ -204,7 +205,7 @@ impl<'a> Remains<'a> {
         }
         let unknown = SilenceFacts::default();
         let before = describe::confirmed_before(stale, &unknown);
-        let known = describe::silence_known(&before, &unknown);
+        let known = describe::silence_known(stale, &before, &unknown);
         let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known);
         describe::carry_classes(&mut inspection.gaps, &before);
         inspection

@@ -130,6 +130,7 @@ pub(crate) fn plan() -> Plan {
             key,
             wanted,
             not_offered: None,
+            lost: RangeSet::new(),
             missing: RangeSet::from(wanted),
             state: None,
             record_count: 0,

@@ -48,6 +48,8 @@ pub(super) struct Gaps {
     /// First and last row of each page, to see the gaps between pages.
     runs: BTreeMap<Epoch, Epoch>,
     silent_answers: RangeSet,
+    /// What this run asked: silence elsewhere is not its business.
+    proved: RangeSet,
     recheck: Vec<EpochRange>,
     /// Made when the last page is in.
     queue: Option<VecDeque<Check>>,
@@ -91,6 +93,10 @@ impl Gaps {
         if let Some(smallest) = smallest.filter(|smallest| smallest.len_secs() < gap.len_secs()) {
             *smallest = gap;
         }
+    }
+
+    pub(super) fn note_proved(&mut self, range: EpochRange) {
+        self.proved.insert(range);
     }
 
     /// A whole answer was empty: doubted until another run confirms it.
@@ -157,6 +163,7 @@ impl Gaps {
             }
             covered_to = covered_to.max(Some(last));
         }
+        gaps.retain(|gap| gap.silence().is_some_and(|silence| self.proved.covers(silence)));
         gaps.sort_unstable();
         gaps.dedup();
         gaps.sort_by_key(|gap| -gap.len_secs());

@@ -342,11 +342,13 @@ impl<R: Record> Lane<R> {
     }
 
     /// Goes on below `first`, the first row of a page of `n_received` rows.
-    pub(super) fn descend(&mut self, first: R, n_received: u32, unit: i64, page_cap: u32) {
-        self.end = first.epoch().plus(unit);
+    pub(super) fn descend(&mut self, first: R, n_received: u32, profile: &Profile) {
+        self.end = first.epoch().plus(profile.unit_secs());
         self.witness = Some(first);
         // A page that could have held more rows has said once that there are none before its first.
-        let spoke_of_head = n_received < page_cap && !self.is_narrowed();
+        // Where records are promised at every step, that alone is not taken for an answer.
+        let promised = matches!(profile.cadence, Some(Cadence::Fixed { .. }));
+        let spoke_of_head = n_received < profile.page_cap && !self.is_narrowed() && !promised;
         self.n_silent = u32::from(spoke_of_head);
         self.n_disputes = 0;
         self.last_size = n_received;

@@ -77,6 +77,8 @@ pub struct Scope {
     pub missing: RangeSet,
     /// Whether nothing older of the series was ever answered: only then can the wall be in here.
     pub is_oldest: bool,
+    /// Oldest second of the series that was ever answered, here or in another month.
+    pub first_held: Option<Epoch>,
     /// Silence of earlier runs that nothing explained: asked once more.
     pub recheck: Vec<EpochRange>,
 }
@@ -268,6 +270,7 @@ impl<R: Record> Pager<R> {
             self.note_edge(position, rows.last().copied());
         }
         rows.retain(|row| proved.contains(row.epoch()));
+        self.gaps.note_proved(proved);
         events.push(Event::Proved { range: proved, rows, n_duplicates });
         let unit = profile.unit_secs();
         if first.epoch() <= lane.lower {
@@ -277,7 +280,7 @@ impl<R: Record> Pager<R> {
         } else if lane.whole && profile.cadence.is_some() {
             self.hand_back(&lane, first, unit);
         } else {
-            lane.descend(first, n_received, unit, profile.page_cap);
+            lane.descend(first, n_received, profile);
             self.lanes.insert(id, lane);
         }
     }
@@ -314,6 +317,7 @@ impl<R: Record> Pager<R> {
                 self.gaps.note_silent_answer(range);
             }
         }
+        self.gaps.note_proved(range);
         events.push(Event::Proved { range, rows: Vec::new(), n_duplicates: 0 });
     }
 
@@ -339,6 +343,10 @@ impl<R: Record> Pager<R> {
         if !page.fits(asked) || !page.is_ascending() {
             return;
         }
+        for conflict in &page.conflicts {
+            let (kept, refused) = (Some(conflict.kept), Some(conflict.refused));
+            events.push(self.conflict(conflict.kept.epoch(), kept, refused));
+        }
         if !self.gaps.take_check(asked, &page) {
             return;
         }
@@ -351,15 +359,26 @@ impl<R: Record> Pager<R> {
     }
 
     /// Tells where the wall is now, after [`Event::WallDoubted`]; `None` if everything asked is offered.
-    pub fn wall(&mut self, offered_from: Option<Epoch>, profile: &Profile) -> Vec<Event<R>> {
+    ///
+    /// The look began at `searched_from`; of what is older it says nothing, unless it found a wall.
+    /// What stays in doubt is named again.
+    pub fn wall(
+        &mut self,
+        searched_from: Epoch,
+        offered_from: Option<Epoch>,
+        profile: &Profile,
+    ) -> Vec<Event<R>> {
         let mut events = Vec::new();
-        let parked: Vec<u64> = self
+        let (parked, unseen): (Vec<_>, Vec<_>) = self
             .lanes
             .iter()
             .filter(|(_, lane)| lane.doubt().is_some())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in parked {
+            .map(|(id, lane)| (*id, lane.lower))
+            .partition(|(_, lower)| offered_from.is_some() || *lower >= searched_from);
+        if let Some(lower) = unseen.iter().map(|(_, lower)| *lower).min() {
+            events.push(Event::WallDoubted { lower });
+        }
+        for (id, _) in parked {
             let Some(lane) = self.lanes.remove(&id) else { continue };
             match offered_from.filter(|from| *from > lane.lower) {
                 Some(from) => self.behind_wall(lane, from, profile, &mut events),
@@ -424,14 +443,14 @@ impl<R: Record> Pager<R> {
         profile: &Profile,
         events: &mut Vec<Event<R>>,
     ) {
-        let was_silent = matches!(lane.unpark(), Some(Doubt::Silent { .. }));
+        let doubt = lane.unpark();
         let Some(unproved) = lane.unproved() else { return };
         if let Some(lost) = EpochRange::new(unproved.start(), from.min(unproved.end())) {
             self.note_lost(lost, events);
         }
         let Some(rest) = EpochRange::new(from, unproved.end()) else { return };
-        if was_silent {
-            events.push(Event::Proved { range: rest, rows: Vec::new(), n_duplicates: 0 });
+        if let Some(Doubt::Silent { witnessed }) = doubt {
+            self.take_silence(&lane, rest, witnessed, profile, events);
             return;
         }
         // The wall moves on while we ask: leave it a head start when it is met again, and come
@@ -464,9 +483,10 @@ impl<R: Record> Pager<R> {
 
     /// `not_offered` is only ever a prefix: what lies behind a row already received is lost.
     fn note_lost(&self, lost: EpochRange, events: &mut Vec<Event<R>>) {
-        let prefix_end = match (self.scope.is_oldest, self.oldest_row) {
+        let first_held = [self.scope.first_held, self.oldest_row].into_iter().flatten().min();
+        let prefix_end = match (self.scope.is_oldest, first_held) {
             (false, _) => lost.start(),
-            (true, Some(row)) => row.min(lost.end()),
+            (true, Some(held)) => held.min(lost.end()),
             (true, None) => lost.end(),
         };
         if let Some(prefix) = EpochRange::new(lost.start(), prefix_end) {

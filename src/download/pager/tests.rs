@@ -71,6 +71,7 @@ fn scope(missing: &[EpochRange], is_oldest: bool) -> Scope {
         range: EpochRange::new(first.start(), last.end()).unwrap(),
         missing,
         is_oldest,
+        first_held: None,
         recheck: Vec::new(),
     }
 }
@@ -141,7 +142,9 @@ fn note(
         Event::Failed(range, _) => outcome.failed.insert(range),
         Event::NotOffered(range) => outcome.not_offered.insert(range),
         Event::Found(finding) => outcome.findings.push(finding),
-        Event::WallDoubted { .. } => return pager.wall(source.wall.map(Epoch::new), profile),
+        Event::WallDoubted { lower } => {
+            return pager.wall(lower, source.wall.map(Epoch::new), profile);
+        }
     }
     Vec::new()
 }
@@ -296,7 +299,7 @@ fn the_head_of_a_window_is_asked_again() {
     let scope = scope(&[range(0, 800)], false);
     let (outcome, _) = run(&mut source, scope, &mut profile, 1, |_| 0, answer);
     let (head, gap_by_itself) = (range(198, 205), range(196, 205));
-    assert_eq!(heads, [head, gap_by_itself]);
+    assert_eq!(heads, [head, head, gap_by_itself]);
     assert_eq!(outcome.rows.len(), source.rows.len());
 }
 

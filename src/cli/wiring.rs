@@ -137,7 +137,7 @@ impl Session {
         let observer = observer(&parts);
         let source = resilient(
             client.clone(),
-            throttle(&settings.pace),
+            throttle(&settings.pace, parts.endpoint.is_loopback),
             breaker(&settings.pace),
             RetryConfig { retries: settings.pace.retries, ..RetryConfig::default() },
             &observer,
@@ -212,16 +212,20 @@ fn source_config(
     Ok(config)
 }
 
-fn throttle(pace: &Pace) -> ThrottleConfig {
+fn throttle(pace: &Pace, is_loopback: bool) -> ThrottleConfig {
     let per_minute = match pace.rate {
         Rate::PerMinute(rate) => Some(rate),
         Rate::Unlimited => None,
     };
+    // The hour's budget is the source's own, however high the ceiling of the minute; a simulated
+    // exchange has none.
+    let more_on_loopback = |rate: u32| match is_loopback {
+        true => ALLOWED_PER_HOUR.max(rate.saturating_mul(60)),
+        false => ALLOWED_PER_HOUR,
+    };
     ThrottleConfig {
         per_minute,
-        // The hour's budget is the source's own; who raised the ceiling of the minute asks another
-        // source, or means it.
-        per_hour: per_minute.map_or(u32::MAX, |rate| ALLOWED_PER_HOUR.max(rate.saturating_mul(60))),
+        per_hour: per_minute.map_or(u32::MAX, more_on_loopback),
         ratelimit_pause: pace.ratelimit_pause,
         ..ThrottleConfig::default()
     }

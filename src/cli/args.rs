@@ -73,7 +73,9 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
 pub struct TalkArgs {
-    /// Say only errors and the result
+    /// Say nothing unless something is wrong
+    ///
+    /// What --json and --dry-run print is printed all the same.
     #[arg(short, long, env = "TITAN_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
     /// Say more; repeat for still more

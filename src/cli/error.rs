@@ -57,9 +57,29 @@ pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     messages
 }
 
+/// What clap says of a line it cannot read, with its advice as a `hint:` like everybody else's.
+pub fn usage_text(said: &str) -> String {
+    const TIP: &str = "  tip: ";
+    const MORE: &str = "For more information, try '--help'.";
+    if said.contains(TIP) {
+        return said.replacen(TIP, "hint: ", 1);
+    }
+    said.replace(MORE, "hint: `--help` lists every option")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usage_errors_have_a_hint() {
+        let check = |said, expected| assert_eq!(usage_text(said), expected);
+        check("error: x\n\n  tip: y\n", "error: x\n\nhint: y\n");
+        check(
+            "error: x\n\nFor more information, try '--help'.\n",
+            "error: x\n\nhint: `--help` lists every option\n",
+        );
+    }
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]

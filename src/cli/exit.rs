@@ -60,6 +60,8 @@ impl ExitCode {
         match error {
             DownloadError::Source { source, .. } => Self::of_refusal(source.kind, signal),
             DownloadError::Store(StoreError::Held { .. }) => Self::Held,
+            // Every series failed because the run was ending, not because it is not on offer.
+            DownloadError::NoSeries(_) if signal.is_some() => Self::of_signal(signal),
             DownloadError::Store(_) | DownloadError::Window(_) | DownloadError::NoSeries(_) => {
                 Self::CannotStart
             }
@@ -144,6 +146,8 @@ mod tests {
         check(DownloadError::Store(held), 75);
         check(DownloadError::Window(empty), 2);
         check(DownloadError::NoSeries(Vec::new()), 2);
+        let none = DownloadError::NoSeries(Vec::new());
+        assert_eq!(ExitCode::of_error(&none, Some(Signal::Interrupt)).number(), 130);
         let cancelled = source(ErrorKind::Cancelled);
         assert_eq!(ExitCode::of_error(&cancelled, Some(Signal::Terminate)).number(), 143);
     }

@@ -36,14 +36,15 @@ pub fn start(talk: &Talk, terminal: &Terminal, session: &str) {
     drop(started);
 }
 
-/// Which events are logged; libraries stay silent until they are asked for.
+/// Which events are logged; libraries stay silent until they are asked for. Those that carry the
+/// frames are never asked for more than `info`: below that they print them, token included.
 fn filter(volume: Volume) -> &'static str {
     match volume {
         Volume::Quiet => "error",
         Volume::Normal => "warn",
         Volume::Verbose(1) => "warn,titan_download=info",
         Volume::Verbose(2) => "info,titan_download=debug",
-        Volume::Verbose(_) => "debug,titan_download=trace",
+        Volume::Verbose(_) => "debug,titan_download=trace,tungstenite=info,tokio_tungstenite=info",
     }
 }
 
@@ -158,6 +159,26 @@ mod tests {
 
         fn make_writer(&'a self) -> Self {
             self.clone()
+        }
+    }
+
+    #[test]
+    fn frames_are_logged_at_no_volume() {
+        for volume in [Volume::Quiet, Volume::Normal].into_iter().chain((1..5).map(Volume::Verbose))
+        {
+            let memory = Memory::default();
+            let subscriber = tracing_subscriber::fmt()
+                .with_env_filter(EnvFilter::new(filter(volume)))
+                .with_writer(memory.clone())
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::trace!(target: "tungstenite::protocol", "frame");
+                tracing::debug!(target: "tungstenite::handshake::client", "frame");
+                tracing::trace!(target: "tokio_tungstenite::compat", "frame");
+                tracing::error!("said");
+            });
+            let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
+            assert!(text.contains("said") && !text.contains("frame"), "{volume:?}: {text}");
         }
     }
 

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod logging;
 pub mod pace;
 pub mod progress;
+mod remembered;
 pub mod report;
 pub mod settings;
 pub mod signal;
@@ -54,9 +55,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match args::parse(arguments.into_iter().collect()) {
         Ok((cli, origins)) => dispatch(&cli, &origins),
         Err(said) => {
-            // Nothing can be done about a terminal that takes no message.
+            if said.use_stderr() {
+                Terminal::new(false).say(&error::usage_text(&said.to_string()));
+                return ExitCode::CannotStart;
+            }
+            // Nothing can be done about a terminal that takes no help.
             let _ = said.print();
-            if said.use_stderr() { ExitCode::CannotStart } else { ExitCode::Success }
+            ExitCode::Success
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
-use crate::domain::{Epoch, Series, SeriesLocks, StoreError};
+use crate::domain::{Epoch, Series, SeriesLocks, SourceInfo, StoreError};
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
 };
@@ -30,6 +30,7 @@ use crate::storage::{Compression, ParquetStore, SeriesGuard, StoreOptions};
 use super::clock;
 use super::error::Failure;
 use super::progress::Progress;
+use super::remembered::Remembered;
 use super::report::Traffic;
 use super::report::verify::Checked;
 use super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
@@ -115,13 +116,14 @@ pub(super) struct Parts {
     pub(super) stop: CancellationToken,
 }
 
-type Source = Retried<Guarded<Throttled<DerivClient>>>;
+type Source = Remembered<Retried<Guarded<Throttled<DerivClient>>>>;
 
 /// Source, store and download, put together for one run.
 pub(super) struct Session {
     /// The same connection as the one below the wrappers; kept to close it.
     client: DerivClient,
     observer: Observer,
+    source: Arc<Source>,
     store: Arc<ParquetStore>,
     downloader: PartitionedDownloader<Source, ParquetStore>,
     /// Held until the session ends.
@@ -142,17 +144,31 @@ impl Session {
             RetryConfig { retries: settings.pace.retries, ..RetryConfig::default() },
             &observer,
         );
+        let source = Arc::new(Remembered::new(source));
         let store = Arc::new(open_store(settings, &parts)?);
         let reporter: Arc<dyn Reporter> = parts.progress;
         let options = download_options(settings, &parts.endpoint);
         let downloader = PartitionedDownloader::new(
-            Arc::new(source),
+            Arc::clone(&source),
             Arc::clone(&store),
             reporter,
             options,
             parts.stop,
         );
-        Ok(Self { client, observer, store, downloader, guards: Vec::new() })
+        Ok(Self { client, observer, source, store, downloader, guards: Vec::new() })
+    }
+
+    /// Which of the series are on offer, if the window makes sense. Writes nothing.
+    pub(super) async fn offered(
+        &self,
+        request: &DownloadRequest,
+    ) -> Result<Vec<Series>, DownloadError> {
+        let asking = |what| move |source| DownloadError::Source { what, source };
+        let now = self.source.server_time().await.map_err(asking("the time"))?;
+        request.window.resolve(now)?;
+        let instruments = self.source.instruments().await.map_err(asking("its symbols"))?;
+        let is_offered = |series: &&Series| instruments.iter().any(|i| i.symbol == series.symbol);
+        Ok(request.series.iter().filter(is_offered).cloned().collect())
     }
 
     /// Makes the folders and proves that they can be written.

@@ -1,5 +1,7 @@
 //! Tests over real sockets, files and processes. The server is always the simulated exchange.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod cli;
 mod download;
+mod process;
 mod support;

@@ -1,5 +1,6 @@
 //! The main job: settings → source → store → locks → download → summary.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use super::super::wiring::{Exchange, Parts, Session};
 use super::{Context, mixing};
 
 const STOPPING: &str = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
+
+/// What a person can do about a run that was stopped before it began to download.
+const GO_ON: &str = "nothing is lost, run the same command again to go on";
 
 /// The demo's exchange may not hold up the end of the process.
 const DEMO_END_WITHIN: Duration = Duration::from_secs(1);
@@ -117,10 +121,11 @@ impl Work<'_> {
             walls: self.progress.walls(),
             held,
         };
-        let json = self.context.talk.json;
         terminal::print(|out| {
-            if json {
+            if self.context.talk.json {
                 writeln!(out, "{}", report::json::summary(&summary, &facts))
+            } else if self.context.is_silent(facts.exit) {
+                Ok(())
             } else {
                 report::summary::write(out, &summary, &facts)
             }
@@ -138,10 +143,20 @@ impl Work<'_> {
         &self,
         session: &mut Session,
     ) -> Result<(Summary, Vec<(Series, String)>), Failure> {
-        session.prepare().await.map_err(|error| self.failure(error.into()))?;
+        let request = &self.settings.request;
+        // Looked at first, so that a run that cannot start leaves no folder behind.
+        let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
+        if !offered.is_empty() {
+            session.prepare().await.map_err(|error| self.failure(error.into()))?;
+        }
         let mut ours = Vec::new();
         let mut held = Vec::new();
-        for series in &self.settings.request.series {
+        for series in &request.series {
+            if !offered.contains(series) {
+                // Nothing is written for it; the download says what is wrong.
+                ours.push(series.clone());
+                continue;
+            }
             match session.lock(series) {
                 Ok(()) => ours.push(series.clone()),
                 Err(StoreError::Held { owner, .. }) => held.push((series.clone(), owner)),
@@ -154,14 +169,17 @@ impl Work<'_> {
             let (series, owner) = (series.to_string(), owner.clone());
             return Err(self.failure(StoreError::Held { series, owner }.into()));
         }
-        let request = DownloadRequest { series: ours, window: self.settings.request.window };
+        let request = DownloadRequest { series: ours, window: request.window };
         let summary = session.run(&request).await.map_err(|error| self.failure(error))?;
         Ok((summary, held))
     }
 
     fn failure(&self, error: DownloadError) -> Failure {
         let exit = ExitCode::of_error(&error, self.signals.first());
-        let hint = hint(&error, &self.settings.output);
+        let hint = match self.signals.first() {
+            Some(_) => Some(GO_ON.to_owned()),
+            None => hint(&error, &self.settings.output),
+        };
         let failure = Failure::new(exit, error);
         match hint {
             Some(hint) => failure.with_hint(hint),
@@ -186,22 +204,35 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
         DownloadError::Store(StoreError::Held { .. }) => {
             "wait for the other run to end, or give this one another folder with `--output`"
         }
+        DownloadError::Store(StoreError::Io { source, .. })
+            if matches!(
+                source.kind(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            "a file is where a folder has to be; give the archive another folder with `--output`"
+        }
         DownloadError::Store(StoreError::Io { .. }) => {
             return Some(format!(
                 "check the permissions of `{}` and the space on its disk",
                 output.display()
             ));
         }
-        DownloadError::NoSeries(_) => "symbols are written as the source writes them, like `R_100`",
-        DownloadError::Store(_) | DownloadError::Window(_) => return None,
+        DownloadError::NoSeries(_) => {
+            "write a symbol as the source does, like `R_100`; if something else failed, run it again"
+        }
+        DownloadError::Window(_) => {
+            "all days are UTC, the end is exclusive; without `--end-date` the end is the source's now"
+        }
+        DownloadError::Store(_) => return None,
     };
     Some(hint.to_owned())
 }
 
-fn cannot_print(error: std::io::Error) -> Failure {
+fn cannot_print(error: io::Error) -> Failure {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot write the result to stdout")]
-    struct CannotPrint(#[source] std::io::Error);
+    struct CannotPrint(#[source] io::Error);
     Failure::new(ExitCode::Incomplete, CannotPrint(error))
 }
 
@@ -216,7 +247,7 @@ fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
 /// The simulated exchange inside this process.
 struct Demo {
     stop: CancellationToken,
-    task: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<io::Result<()>>,
 }
 
 impl Demo {
@@ -247,9 +278,8 @@ async fn start_demo(settings: &DownloadSettings) -> Result<(EndpointChoice, Demo
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use crate::domain::SourceError;
+    use crate::download::WindowError;
 
     use super::*;
 
@@ -265,8 +295,13 @@ mod tests {
         check(source(ErrorKind::Unauthorized), "TITAN_TOKEN");
         check(source(ErrorKind::Cancelled), "");
         check(DownloadError::NoSeries(Vec::new()), "`R_100`");
-        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
-        let io = StoreError::Io { doing: "write", path: "x".into(), source: refused };
-        check(io.into(), "`data_cache`");
+        let end = crate::domain::Epoch::new(1);
+        check(WindowError::Empty { start: end, end }.into(), "`--end-date`");
+        let io = |kind| {
+            let source = io::Error::from(kind);
+            DownloadError::from(StoreError::Io { doing: "write", path: "x".into(), source })
+        };
+        check(io(io::ErrorKind::PermissionDenied), "`data_cache`");
+        check(io(io::ErrorKind::NotADirectory), "a file is where");
     }
 }

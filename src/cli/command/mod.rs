@@ -6,7 +6,8 @@ mod mixing;
 pub(super) mod simulate;
 pub(super) mod verify;
 
-use super::settings::Talk;
+use super::exit::ExitCode;
+use super::settings::{Talk, Volume};
 use super::terminal::Terminal;
 
 /// What every command is given.
@@ -17,4 +18,11 @@ pub(super) struct Context {
     pub(super) terminal: Terminal,
     /// How much, and how.
     pub(super) talk: Talk,
+}
+
+impl Context {
+    /// Tells whether nothing is to be said about a run that ended like this.
+    fn is_silent(&self, exit: ExitCode) -> bool {
+        self.talk.volume == Volume::Quiet && exit == ExitCode::Success
+    }
 }

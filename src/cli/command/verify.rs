@@ -23,6 +23,8 @@ pub(crate) fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCo
     let printed = terminal::print(|out| {
         if context.talk.json {
             writeln!(out, "{}", report::json::verify(root, &checked, &context.session, exit))
+        } else if context.is_silent(exit) {
+            Ok(())
         } else {
             report::verify::write(out, root, &checked)
         }

@@ -146,11 +146,6 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// Tells whether no other request can succeed either, so that the run ends.
-    pub fn ends_a_run(self) -> bool {
-        matches!(self, Self::Cancelled | Self::Outage | Self::Unauthorized)
-    }
-
     /// Tells whether asking the same again can help.
     pub fn is_retryable(self) -> bool {
         matches!(

@@ -224,7 +224,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
                     self.ending = ending;
                     return;
                 }
-                self.take_wall(job, found);
+                self.take_wall(job, &found);
             }
         }
     }
@@ -247,7 +247,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         self.after(id, &effects);
     }
 
-    fn take_wall(&mut self, id: usize, found: Result<Option<Wall>, SourceError>) {
+    fn take_wall(&mut self, id: usize, found: &Result<Option<Wall>, SourceError>) {
         let now = self.clock.now();
         let Some(active) = self.active.get_mut(&id) else { return };
         let Some(searched_from) = active.looks_for_wall.take() else { return };
@@ -259,7 +259,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let series = active.series.clone();
         self.after(id, &effects);
         if let Ok(Some(wall)) = found {
-            self.tell_of_wall(&series, wall, now);
+            self.tell_of_wall(&series, *wall, now);
         }
     }
 

@@ -127,7 +127,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         prepared.profiles.insert(series.clone(), profile);
         match planned {
             Ok(planned) => prepared.take(series, planned),
-            Err(SeriesError::Wall(source)) if source.kind.ends_a_run() => {
+            Err(SeriesError::Wall(source)) if !concerns_one_series(source.kind) => {
                 return Err(DownloadError::Source { what: "its history", source });
             }
             Err(error) => prepared.plan.failed_series.push((series.clone(), chain(&error))),
@@ -158,6 +158,12 @@ impl Prepared {
     }
 }
 
+/// Whether another series may still be answered.
+fn concerns_one_series(kind: ErrorKind) -> bool {
+    use ErrorKind::{Malformed, MarketClosed, Rejected, TooLarge, UnknownSymbol};
+    matches!(kind, Malformed | MarketClosed | Rejected | TooLarge | UnknownSymbol)
+}
+
 /// Name of a series among the facts.
 pub(super) fn fact_name(series: &Series) -> String {
     format!("{}/{}", series.symbol, series.kind.folder())
@@ -169,9 +175,11 @@ fn offered<'a>(series: &Series, instruments: &'a [Instrument]) -> Result<&'a Ins
         return Ok(instrument);
     }
     let names = instruments.iter().map(|i| i.symbol.as_str());
-    let distance =
-        |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase());
-    let nearest = names.min_by_key(|name| distance(name)).filter(|name| distance(name) <= 3);
+    let distance = |name: &&str| {
+        let letters = strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase());
+        (letters, name.len().abs_diff(wanted.len()))
+    };
+    let nearest = names.min_by_key(distance).filter(|name| distance(name).0 <= 3);
     let hint = nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
     Err(format!("the source does not offer the symbol `{wanted}`{hint}"))
 }

@@ -113,6 +113,11 @@ impl Profile {
         }
     }
 
+    /// Length of about one page, in whole units.
+    pub fn page_secs(&self) -> i64 {
+        self.pages_secs(self.interval_millis(), 1)
+    }
+
     /// Estimate of the requests that `secs` seconds need.
     pub fn pages_in(&self, secs: i64) -> u64 {
         let pages = self.rows_in(secs).div_ceil(u64::from(self.page_cap - 1));

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use titan_download::deriv::ApiVersion;
-use titan_download::domain::{EpochRange, Granularity, Kind, PartitionState};
+use titan_download::domain::{CoverageState, EpochRange, Granularity, Kind, PartitionState};
 use titan_download::download::{Ending, PartitionOutcome, Summary, Window};
-use titan_download::simulator::{SimulatorConfig, Straddle};
+use titan_download::simulator::{Fault, FaultPlan, SimClock, SimulatorConfig, Straddle};
+
+use titan_download::resilience::RetryConfig;
 
 use crate::support::*;
 
@@ -173,4 +175,92 @@ async fn a_plan_writes_nothing_and_asks_little() {
     assert_eq!(plan.partitions.len(), 30);
     let behind = plan.partitions.iter().filter(|p| p.is_beyond_wall());
     assert_eq!(behind.count(), 4, "January and February 2025 of both kinds");
+}
+
+/// What lies behind the wall but after rows that are held was offered once: it is lost, and saying
+/// "not offered" would certify the loss.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hole_that_falls_behind_the_wall_is_never_called_not_offered() {
+    let now = epoch("2026-03-20T12:00:00Z");
+    let hole = EpochRange::new(now.plus(-9 * 86_400 - 3600), now.plus(-9 * 86_400)).unwrap();
+    let config = SimulatorConfig {
+        wall: Duration::from_secs(10 * 86_400),
+        faults: FaultPlan::none().touching(Fault::InternalError, hole),
+        ..quiet_config(now)
+    };
+    let exchange = Exchange::open(config).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ticks = [series("R_100", Kind::Ticks)];
+    for days in [0, 3] {
+        exchange.simulator.advance(days * 86_400);
+        let retry = RetryConfig { retries: 1, ..Setup::default().retry };
+        let setup = Setup { retry, ..Setup::default() };
+        let window = Window::Months(0);
+        let summary = exchange.download(folder.path(), &setup, &ticks, window).await.unwrap();
+        assert!(!summary.is_complete(), "after {days} days: {summary:#?}");
+        let [partition] = &summary.partitions[..] else { panic!("{summary:#?}") };
+        let PartitionOutcome::Published(published) = &partition.outcome else {
+            panic!("{summary:#?}")
+        };
+        let middle = hole.start().plus(1800);
+        assert_eq!(published.coverage.state_at(middle), Some(CoverageState::Failed));
+        assert!(partition.missing.intersects(hole));
+    }
+}
+
+/// The overlap with what is held must end on bars, or the source refuses the window.
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_candles_of_sessions_are_refreshed() {
+    let exchange = Exchange::open(quiet_config(epoch("2026-03-04T12:00:00Z"))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let hours = [series("frxEURUSD", Kind::Candles(Granularity::try_from(3600).unwrap()))];
+    let window = Window::Months(0);
+    for _ in 0..3 {
+        let setup = Setup::default();
+        let summary = exchange.download(folder.path(), &setup, &hours, window).await.unwrap();
+        assert_complete(&summary);
+        let range = window.resolve(exchange.simulator.now()).unwrap();
+        assert_same_rows(&all_rows(folder.path(), &hours[0]), &exchange.truth(&hours[0], range));
+        exchange.simulator.advance(5400);
+    }
+}
+
+/// The wall moves on while it is searched and while the oldest month is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_that_moves_during_the_run_costs_only_what_it_passes() {
+    for straddle in [Straddle::YoungerPart, Straddle::Substitute] {
+        let now = epoch("2026-03-04T12:00:00Z");
+        let config = SimulatorConfig {
+            clock: SimClock::scaled(now, 20.0),
+            wall: Duration::from_secs(2 * 86_400),
+            latency: Duration::from_millis(20),
+            straddle,
+            ..quiet_config(now)
+        };
+        let exchange = Exchange::open(config).await;
+        let folder = tempfile::tempdir().unwrap();
+        for series in [series("R_100", Kind::Ticks), series("frxEURUSD", Kind::Ticks)] {
+            let window = Window::Range { start: now.plus(-5 * 86_400), end: Some(now) };
+            let only = std::slice::from_ref(&series);
+            let summary =
+                exchange.download(folder.path(), &Setup::default(), only, window).await.unwrap();
+            assert_complete(&summary);
+            let rows = all_rows(folder.path(), &series);
+            let first = *rows.first_key_value().unwrap().0;
+            let wall = now.plus(-2 * 86_400).secs();
+            let passed = exchange.simulator.now().since(now);
+            assert!(
+                (wall..=wall + passed + 60).contains(&first),
+                "{first}, wall {wall} + {passed}"
+            );
+            let held = EpochRange::new(titan_download::domain::Epoch::new(first), now).unwrap();
+            assert_same_rows(&rows, &exchange.truth(&series, held));
+            for partition in &summary.partitions {
+                let PartitionOutcome::Published(published) = &partition.outcome else { continue };
+                let state =
+                    published.coverage.state_at(titan_download::domain::Epoch::new(first - 1));
+                assert_ne!(state, Some(CoverageState::Failed));
+            }
+        }
+    }
 }

@@ -140,13 +140,8 @@ impl Exchange {
         let client = DerivClient::new(config, NetConnector::new());
         let observer = Observer::new(setup.stop.clone());
         let throttle = ThrottleConfig { per_minute: None, ..ThrottleConfig::default() };
-        let source = resilient(
-            client.clone(),
-            throttle,
-            BreakerConfig::default(),
-            setup.retry.clone(),
-            &observer,
-        );
+        let source =
+            resilient(client.clone(), throttle, BreakerConfig::default(), setup.retry, &observer);
         let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
         let store =
             Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());

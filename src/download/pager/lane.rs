@@ -210,12 +210,16 @@ impl<R: Record> Lane<R> {
         self.n_silent = 0;
     }
 
-    /// Asks for less; `false` if it cannot be less.
-    pub(super) fn narrow(&mut self, asked: EpochRange, unit: i64) -> bool {
-        let half = asked.len_secs() / 2 / unit * unit;
-        self.width_secs = Some(half);
-        self.state = State::Ready;
-        half > 0
+    /// Asks for at most `secs` seconds at a time; `false` if that leaves no step beside the row
+    /// that is known.
+    pub(super) fn narrow(&mut self, secs: i64, unit: i64) -> bool {
+        let width = secs / unit * unit;
+        let leads_on = width >= 2 * unit;
+        if leads_on {
+            self.width_secs = Some(width);
+            self.state = State::Ready;
+        }
+        leads_on
     }
 
     pub(super) fn is_narrowed(&self) -> bool {
@@ -354,13 +358,14 @@ impl<R: Record> Lane<R> {
         self.last_size = n_received;
     }
 
-    /// Goes on below a silent stretch that was asked in parts; `false` if nothing is below.
-    pub(super) fn descend_below(&mut self, silent: EpochRange) -> bool {
-        self.end = silent.start();
+    /// Goes on below a stretch that was silent or failed; `false` if nothing is below.
+    pub(super) fn descend_below(&mut self, done: EpochRange) -> bool {
+        self.state = State::Ready;
+        self.end = done.start();
         self.witness = None;
         self.top_edge = None;
         self.n_silent = 0;
-        self.lower < silent.start()
+        self.lower < done.start()
     }
 }
 

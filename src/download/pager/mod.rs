@@ -331,11 +331,23 @@ impl<R: Record> Pager<R> {
         events: &mut Vec<Event<R>>,
     ) {
         let Some(mut lane) = self.lanes.remove(&id) else { return };
-        let narrowed = kind == ErrorKind::TooLarge && lane.narrow(asked, profile.unit_secs());
-        if narrowed {
+        // What fails for good in a long window may be answered in shorter ones.
+        let shorter = match kind {
+            ErrorKind::TooLarge => Some(asked.len_secs() / 2),
+            ErrorKind::ServerFault | ErrorKind::Malformed | ErrorKind::Unknown => {
+                Some(profile.page_secs()).filter(|page| *page < asked.len_secs())
+            }
+            _ => None,
+        };
+        if shorter.is_some_and(|secs| lane.narrow(secs, profile.unit_secs())) {
             self.lanes.insert(id, lane);
-        } else {
-            fail(&lane, why, events);
+            return;
+        }
+        let Some(unproved) = lane.unproved() else { return };
+        let failed = unproved.intersect(asked).unwrap_or(unproved);
+        events.push(Event::Failed(failed, why.to_owned()));
+        if lane.descend_below(failed) {
+            self.lanes.insert(id, lane);
         }
     }
 

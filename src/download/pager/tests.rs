@@ -28,10 +28,10 @@ impl Source {
 
     fn page(&mut self, range: EpochRange) -> Page<Tick> {
         self.n_asked += 1;
-        if let Some((at, cap)) = self.cap_change {
-            if self.n_asked > at {
-                self.cap = cap;
-            }
+        if let Some((at, cap)) = self.cap_change
+            && self.n_asked > at
+        {
+            self.cap = cap;
         }
         let substituted = self.wall.is_some_and(|wall| range.start().secs() < wall);
         let held: Vec<_> = if substituted {
@@ -228,7 +228,7 @@ proptest! {
             1 if was_silenced.insert(ask.range) => Ok(self::page(Vec::new())),
             2 => Ok(self::page(vec![tick(T0 + 9_000_000, 1.0)])),
             3 => Ok(self::page(page.records.iter().rev().copied().collect())),
-            4 if n % 3 == 0 => Err((ErrorKind::Transport, "gone".to_owned())),
+            4 if n.is_multiple_of(3) => Err((ErrorKind::Transport, "gone".to_owned())),
             5 => Err((ErrorKind::TooLarge, "too large".to_owned())),
             _ => Ok(page),
         };

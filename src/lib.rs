@@ -11,7 +11,7 @@
 //! | [`storage`] | staging, encoding, atomic publishing, locks | `domain`, `format` |
 //! | [`integrity`] | reads the disk with its own eyes | `domain`, `format` |
 //! | [`simulator`] | the simulated exchange; knows the API, never `deriv` | `domain` |
-//! | [`format`] | the contract on disk, shared by writer and checker | `domain` |
+//! | [`mod@format`] | the contract on disk, shared by writer and checker | `domain` |
 //! | [`domain`] | values and the two seams | nothing of ours |
 
 pub mod cli;

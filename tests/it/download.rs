@@ -264,3 +264,45 @@ async fn a_wall_that_moves_during_the_run_costs_only_what_it_passes() {
         }
     }
 }
+
+/// Six nights across the end of a month leave the files that one download would have made, seal
+/// the month once, and never ask for it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nights_leave_the_files_of_one_download() {
+    let exchange = Exchange::open(quiet_config(epoch("2026-03-29T02:17:00Z"))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let hours = Kind::Candles(Granularity::try_from(3600).unwrap());
+    let all = [series("R_100", MINUTES), series("frxEURUSD", MINUTES), series("frxEURUSD", hours)];
+    let window = Window::Range { start: epoch("2026-03-01T00:00:00Z"), end: None };
+    let setup = Setup::default();
+    let mut nights = Vec::new();
+    for night in 0..6 {
+        if night > 0 {
+            exchange.simulator.advance(86_400);
+        }
+        let before = exchange.simulator.log().len();
+        let summary = exchange.download(folder.path(), &setup, &all, window).await.unwrap();
+        assert_complete(&summary);
+        let is_sealed = |outcome: &PartitionOutcome| match outcome {
+            PartitionOutcome::Published(published) => published.state == PartitionState::Sealed,
+            _ => false,
+        };
+        let sealed = summary.partitions.iter().filter(|p| is_sealed(&p.outcome)).count();
+        nights.push((exchange.simulator.log().len() - before, sealed));
+    }
+    let n_sealed: usize = nights.iter().map(|(_, sealed)| sealed).sum();
+    assert_eq!(n_sealed, 3, "each March is sealed once; calls and sealings: {nights:?}");
+    // Time, symbols, two pages of R_100, two of forex minutes, one of hours, a last look at gaps.
+    let (calls, _) = nights[5];
+    assert!(calls <= 12, "calls and sealings: {nights:?}");
+    let bulk = tempfile::tempdir().unwrap();
+    let summary = exchange.download(bulk.path(), &setup, &all, window).await.unwrap();
+    assert_complete(&summary);
+    for series in &all {
+        let [nightly, once] = [&folder, &bulk].map(|folder| parquet_files(folder.path(), series));
+        assert_eq!((nightly.len(), once.len()), (2, 2));
+        for (one, other) in nightly.iter().zip(&once) {
+            assert_eq!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap(), "{one:?}");
+        }
+    }
+}

@@ -278,6 +278,11 @@ impl<R: Record> Lane<R> {
     }
 
     fn substituted(&mut self, wall_possible: bool) -> Verdict<R> {
+        if self.reach < self.lower {
+            // Only the part asked for convenience may be behind the wall: do without it.
+            self.reach = self.lower;
+            return Verdict::Again;
+        }
         if wall_possible && self.n_bad_answers > 0 {
             self.n_bad_answers += 1;
             self.n_wall_doubts += 1;

@@ -211,21 +211,17 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     }
 
     fn take_arrival(&mut self, arrival: Arrival) {
+        let failure = match &arrival {
+            Arrival::Page { answer, .. } => answer.as_ref().err(),
+            Arrival::Wall { found, .. } => found.as_ref().err(),
+        };
+        if let Some(ending) = failure.and_then(ending_of) {
+            self.ending = ending;
+            return;
+        }
         match arrival {
-            Arrival::Page { job, ask, answer } => {
-                if let Some(ending) = answer.as_ref().err().and_then(ending_of) {
-                    self.ending = ending;
-                    return;
-                }
-                self.take_page(job, ask, answer);
-            }
-            Arrival::Wall { job, found } => {
-                if let Some(ending) = found.as_ref().err().and_then(ending_of) {
-                    self.ending = ending;
-                    return;
-                }
-                self.take_wall(job, &found);
-            }
+            Arrival::Page { job, ask, answer } => self.take_page(job, ask, answer),
+            Arrival::Wall { job, found } => self.take_wall(job, &found),
         }
     }
 

@@ -3,8 +3,11 @@
 //! Every file of an archive gets its name here, so no call site can forget a step. The steps are
 //! separate values ([`Draft`], [`Renamed`]); a crash between any two of them leaves either the old
 //! file or the new one, and at worst a draft that the next run sweeps. Also here: making folders
-//! durably, and the check that no symbolic link leads out of the archive.
+//! durably, removing, and the check that no symbolic link leads out of the archive. Nothing else in
+//! `storage` changes the disk but the owner records of locks, and each change is told to `steps`.
 
+#[cfg(unix)]
+use std::fs::TryLockError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::StoreError;
 
 use super::errors::{damaged, io_error};
+use super::steps::{Op, step};
 
 /// Ends the name of every unfinished file; readers that look for `*.parquet` never see one.
 pub(super) const DRAFT_SUFFIX: &str = ".titan-tmp";
@@ -39,15 +43,19 @@ impl Draft {
     pub(super) fn create(target: &Path, unique: &str) -> Result<Self, StoreError> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let temp = target.with_file_name(format!(".{name}.{unique}{DRAFT_SUFFIX}"));
-        let create = || OpenOptions::new().write(true).create_new(true).open(&temp);
+        let create = || {
+            step(Op::Create(&temp));
+            OpenOptions::new().write(true).create_new(true).open(&temp)
+        };
         let file = match create() {
             // A dead run had the same name, which happens where every run is process 1.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                fs::remove_file(&temp).and_then(|()| create())
+            Err(error) if error.kind() == ErrorKind::AlreadyExists && !is_in_use(&temp) => {
+                remove_file(&temp).and_then(|()| create())
             }
             result => result,
         };
         let file = file.map_err(io_error("create", &temp))?;
+        mark_in_use(&file);
         Ok(Self { temp, target: target.to_path_buf(), file, is_renamed: false })
     }
 
@@ -58,12 +66,20 @@ impl Draft {
 
     /// A second handle to write through.
     pub(super) fn writer(&self) -> Result<File, StoreError> {
+        step(Op::Write(&self.temp));
         self.file.try_clone().map_err(io_error("open", &self.temp))
     }
 
     /// Makes the content durable.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
+        step(Op::Sync(&self.temp));
         self.file.sync_all().map_err(io_error("sync", &self.temp))
+    }
+
+    /// Leaves it behind, as a process that dies does.
+    #[cfg(test)]
+    pub(super) fn abandon(mut self) {
+        self.is_renamed = true;
     }
 
     /// Takes the final name, replacing what had it.
@@ -78,7 +94,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         if !self.is_renamed {
             // The next run sweeps what cannot be removed now.
-            let _ = fs::remove_file(&self.temp);
+            let _ = remove_file(&self.temp);
         }
     }
 }
@@ -93,7 +109,7 @@ impl Renamed {
 /// Writes a small file in one go: all steps, in order.
 pub(super) fn write_file(target: &Path, unique: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let draft = Draft::create(target, unique)?;
-    (&draft.file).write_all(bytes).map_err(io_error("write", draft.path()))?;
+    draft.writer()?.write_all(bytes).map_err(io_error("write", draft.path()))?;
     draft.sync()?;
     draft.rename()?.sync_dir()
 }
@@ -128,17 +144,63 @@ pub(super) fn make_dir(dir: &Path, mode: u32) -> Result<Vec<PathBuf>, StoreError
 
 /// Takes folders away again that were just made, innermost first, if they are still empty.
 pub(super) fn remove_dirs(made: &[PathBuf]) {
-    for dir in made.iter().rev() {
-        let _ = fs::remove_dir(dir);
+    made.iter().rev().for_each(|dir| remove_dir_if_empty(dir));
+}
+
+/// Removes a folder unless something is left inside.
+#[allow(clippy::disallowed_methods, reason = "told to `steps`")]
+pub(super) fn remove_dir_if_empty(dir: &Path) {
+    step(Op::RemoveDir(dir));
+    let _ = fs::remove_dir(dir);
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove_if_any(path: &Path) -> Result<(), StoreError> {
+    match remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
+/// Removes the draft of a dead run; one that a living process works on stays.
+pub(super) fn sweep_draft(path: &Path) -> Result<(), StoreError> {
+    if is_in_use(path) { Ok(()) } else { remove_if_any(path) }
+}
+
+#[allow(clippy::disallowed_methods, reason = "told to `steps`")]
+fn remove_file(path: &Path) -> std::io::Result<()> {
+    step(Op::Remove(path));
+    fs::remove_file(path)
+}
+
+/// Locks a draft while its process lives, so that nobody else takes it for one of a dead run, even
+/// if both believe that the series is theirs. Where files cannot be locked, the lock of the series
+/// has to do.
+fn mark_in_use(file: &File) {
+    // Elsewhere a lock would keep the draft from being read back.
+    #[cfg(unix)]
+    let _ = file.try_lock();
+    #[cfg(not(unix))]
+    let _ = file;
+}
+
+fn is_in_use(draft: &Path) -> bool {
+    #[cfg(unix)]
+    let is_locked = File::open(draft)
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+    #[cfg(not(unix))]
+    let is_locked = false;
+    is_locked
+}
+
+#[allow(clippy::disallowed_methods, reason = "told to `steps`")]
 fn make_one(dir: &Path, mode: u32) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, mode);
     #[cfg(not(unix))]
     let _ = mode;
+    step(Op::MakeDir(dir));
     match builder.create(dir) {
         // Another thread or run was faster.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
@@ -179,11 +241,13 @@ fn stay_inside(root: &Path, link: &Path) -> Result<(), StoreError> {
 
 #[allow(clippy::disallowed_methods, reason = "this is the one rename; its callers sync after it")]
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    step(Op::Rename(from, to));
     fs::rename(from, to).map_err(io_error("give its final name to", from))
 }
 
 /// Makes names that were added to or removed from `dir` durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    step(Op::SyncDir(dir));
     // Elsewhere a folder cannot be opened as a file, and names are durable without this.
     #[cfg(unix)]
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync the folder", dir))?;

@@ -7,7 +7,7 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `atomic` | the only rename: write aside, sync, rename, sync the folder |
+//! | `atomic`, `steps` | the only rename: write aside, sync, rename, sync the folder; told to tests |
 //! | `segment`, `staging` | answers on their way; checked before they are believed |
 //! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
@@ -26,14 +26,17 @@ mod read;
 mod recover;
 mod segment;
 mod staging;
+mod steps;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
     Epoch, Month, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
@@ -91,6 +94,8 @@ pub struct ParquetStore {
     started: Option<Epoch>,
     inspector: Arc<dyn PartitionInspector>,
     held: lock::HeldSeries,
+    /// Folders whose names are known to be durable.
+    lasting: Mutex<HashSet<PathBuf>>,
 }
 
 /// Whether the series is ours to tidy, or only to look at.
@@ -119,7 +124,8 @@ impl ParquetStore {
         file.properties().map_err(|error| errors::write_error(layout.root(), error))?;
         let names = Names::new(&session);
         let held = lock::HeldSeries::default();
-        Ok(Self { layout, file, endpoint, names, started: None, inspector, held })
+        let lasting = Mutex::default();
+        Ok(Self { layout, file, endpoint, names, started: None, inspector, held, lasting })
     }
 
     /// Notes when the run began, so that a second run can be told since when the first is at work.
@@ -145,10 +151,24 @@ impl ParquetStore {
             .make_private(&mut made)
             .and_then(|()| self.probe(self.layout.root()))
             .and_then(|()| self.probe(&self.layout.staging_root()));
-        if result.is_err() {
-            atomic::remove_dirs(&made);
+        match &result {
+            Ok(()) => self.sweep_shared_folders(),
+            Err(_) => atomic::remove_dirs(&made),
         }
         result
+    }
+
+    /// Removes what dead runs left in the folders that belong to no series. Other runs may be at
+    /// work there, so this is done only where it shows who lives; failing is no harm.
+    fn sweep_shared_folders(&self) {
+        let layout = &self.layout;
+        let folders = [layout.root().to_path_buf(), layout.private_dir(), layout.staging_root()];
+        for path in folders.iter().flat_map(|dir| staging::list(dir).unwrap_or_default()) {
+            let name = staging::file_name(&path);
+            if cfg!(unix) && name.starts_with('.') && name.ends_with(atomic::DRAFT_SUFFIX) {
+                let _ = atomic::sweep_draft(&path);
+            }
+        }
     }
 
     fn probe(&self, dir: &Path) -> Result<(), StoreError> {
@@ -172,7 +192,7 @@ impl ParquetStore {
         ];
         for (dir, mode) in dirs {
             atomic::confine(layout.root(), &dir)?;
-            made.extend(atomic::make_dir(&dir, mode)?);
+            made.extend(self.make_lasting(&dir, mode)?);
         }
         Ok(())
     }
@@ -180,7 +200,23 @@ impl ParquetStore {
     /// Makes a folder of the archive, unless a link would put it elsewhere.
     fn make_dir_inside(&self, dir: &Path) -> Result<(), StoreError> {
         atomic::confine(self.layout.root(), dir)?;
-        atomic::make_dir(dir, PUBLIC_MODE).map(drop)
+        self.make_lasting(dir, PUBLIC_MODE).map(drop)
+    }
+
+    /// Makes a folder and what is missing above it, and makes the names of all of them durable. A
+    /// folder that is there already may be one that a killed run made and had no time to sync.
+    fn make_lasting(&self, dir: &Path, mode: u32) -> Result<Vec<PathBuf>, StoreError> {
+        let root = self.layout.root();
+        let made = atomic::make_dir(dir, mode)?;
+        let mut lasting = self.lasting.lock().unwrap_or_else(PoisonError::into_inner);
+        lasting.extend(made.iter().cloned());
+        for at in dir.ancestors().take_while(|at| *at != root && at.starts_with(root)) {
+            if !lasting.contains(at) {
+                atomic::sync_dir(at.parent().unwrap_or(root))?;
+                lasting.insert(at.to_path_buf());
+            }
+        }
+        Ok(made)
     }
 
     /// Free places in quarantine, all with one number: `2026-03.parquet` becomes
@@ -258,7 +294,9 @@ impl Names {
     fn new(session: &str) -> Self {
         let legal = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
         let session: String = session.chars().filter(legal).take(40).collect();
-        Self { prefix: format!("{session}-{}-", std::process::id()) }
+        // Each container has a process 1, and two may start in one second.
+        let chance = RandomState::new().hash_one(&session) as u32;
+        Self { prefix: format!("{session}-{}-{chance:08x}-", std::process::id()) }
     }
 
     fn next(&self) -> String {
@@ -267,6 +305,7 @@ impl Names {
 
     /// Tells whether a file name contains a name of this run.
     fn is_own(&self, name: &str) -> bool {
-        name.contains(&self.prefix)
+        // With the dot before it, the name of run `a` is not found in one of run `ba`.
+        name.contains(&format!(".{}", self.prefix))
     }
 }

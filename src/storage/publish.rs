@@ -74,6 +74,14 @@ pub(super) struct Written {
     facts: FileFacts,
 }
 
+#[cfg(test)]
+impl Written {
+    /// Leaves the draft behind, as a process that dies does.
+    pub(super) fn abandon(self) {
+        self.draft.abandon();
+    }
+}
+
 impl<'a> Work<'a> {
     /// Looks at what is there; nothing is changed but what recovery has to.
     pub(super) fn gather<R: Record>(

@@ -19,7 +19,7 @@ use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
 use super::read::{PartitionFile, Unusable, file_sha256};
-use super::staging::{Intent, Staging, file_name, list, read_if_any, remove_if_any};
+use super::staging::{Intent, Staging, file_name, list, read_if_any};
 use super::{Access, ParquetStore, describe};
 
 /// Tells what is published and staged, after putting right what can be.
@@ -116,18 +116,25 @@ impl<'a> Remains<'a> {
         sidecar_fits: bool,
     ) -> Result<Option<Sidecar>, StoreError> {
         let sha256 = file_sha256(&self.parquet)?;
-        let is_described = sidecar_fits
-            && sidecar.as_ref().is_some_and(|sidecar| sidecar.sha256.as_ref() == Some(&sha256));
-        if is_described && sha256 == intent.new_sha256 {
+        let is_new = sha256 == intent.new_sha256;
+        let describes_it = |sidecar: &Sidecar| sidecar.sha256.as_ref() == Some(&sha256);
+        let sidecar_fits = sidecar_fits && sidecar.as_ref().is_some_and(describes_it);
+        // A sidecar that was only rebuilt does not know yet what the segments had to tell.
+        let is_committed = sidecar.as_ref().is_some_and(|sidecar| sidecar.created_at.is_some());
+        if is_new && sidecar_fits && is_committed {
             // Only the sweep was missing.
             if self.access == Access::Owner {
+                // The run that wrote the sidecar may have been killed before its name was durable.
+                atomic::sync_dir(&self.store.layout.series_dir(&self.key.series))?;
                 self.staging.sweep(&intent.segments)?;
             }
             return Ok(sidecar);
         }
-        let settled = if is_described { sidecar } else { self.examine::<R>(sidecar.as_ref())? };
-        // The segments stay: merged again they give the same rows and the same file.
-        if self.access == Access::Owner {
+        let settled = if sidecar_fits { sidecar } else { self.examine::<R>(sidecar.as_ref())? };
+        // The segments stay: merged again they give the same rows and the same file. So does the
+        // intent if they are in it already, lest a sweep that is stopped leaves them to be counted
+        // once more.
+        if self.access == Access::Owner && !(is_new && settled.is_some()) {
             self.staging.forget_intent()?;
         }
         Ok(settled)
@@ -291,7 +298,7 @@ impl<'a> Remains<'a> {
             let name = file_name(&path);
             let is_draft = name.starts_with(&ours) && name.ends_with(DRAFT_SUFFIX);
             if is_draft && !self.store.names.is_own(&name) {
-                remove_if_any(&path)?;
+                atomic::sweep_draft(&path)?;
             }
         }
         Ok(())

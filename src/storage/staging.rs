@@ -107,7 +107,7 @@ impl<'a> Staging<'a> {
 
     /// Forgets the intent: what it announced is done or will never happen.
     pub(super) fn forget_intent(&self) -> Result<(), StoreError> {
-        remove_if_any(&self.dir.join(INTENT))
+        atomic::remove_if_any(&self.dir.join(INTENT))
     }
 
     /// Findings that wait for the next publish.
@@ -134,13 +134,12 @@ impl<'a> Staging<'a> {
             return Ok(());
         }
         for name in segments {
-            remove_if_any(&self.dir.join(name))?;
+            atomic::remove_if_any(&self.dir.join(name))?;
         }
-        remove_if_any(&self.dir.join(REMARKS))?;
+        atomic::remove_if_any(&self.dir.join(REMARKS))?;
         atomic::sync_dir(&self.dir)?;
         self.forget_intent()?;
-        // Fails if something is left inside, as it should.
-        let _ = fs::remove_dir(&self.dir);
+        atomic::remove_dir_if_empty(&self.dir);
         Ok(())
     }
 
@@ -185,7 +184,7 @@ impl<'a> Staging<'a> {
     /// Removes a draft nobody works on any more; half a segment proves nothing.
     fn sweep_draft(&self, path: &Path, access: Access) -> Result<(), StoreError> {
         if access == Access::Owner && !self.store.names.is_own(&file_name(path)) {
-            return remove_if_any(path);
+            return atomic::sweep_draft(path);
         }
         Ok(())
     }
@@ -238,13 +237,5 @@ pub(super) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("read", path)(error)),
-    }
-}
-
-/// Removes a file that may be gone already.
-pub(super) fn remove_if_any(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error("remove", path)(error)),
-        _ => Ok(()),
     }
 }

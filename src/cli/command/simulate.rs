@@ -68,6 +68,7 @@ fn cannot_listen(port: u16, error: std::io::Error) -> Failure {
 #[error("cannot write the log `{0}`")]
 struct CannotLog(String, #[source] std::io::Error);
 
+#[allow(clippy::disallowed_methods, reason = "a log outside any archive")]
 fn create(path: &Path) -> Result<File, Failure> {
     let fail = |error| Failure::cannot_start(CannotLog(path.display().to_string(), error));
     File::create(path).map_err(fail)

@@ -1,7 +1,5 @@
 //! A crash after any step of a publish leads to the state before or after it.
 
-use std::mem;
-
 use super::*;
 use crate::domain::RangeSet;
 use crate::storage::publish::Work;
@@ -25,11 +23,11 @@ fn publish_until(store: &ParquetStore, publication: &Publication, last: After) {
     let mut work = Work::gather::<Tick>(store, &key, publication).unwrap();
     let written = work.write::<Tick>().unwrap().unwrap();
     if last == After::Draft {
-        return mem::forget(written);
+        return written.abandon();
     }
     work.announce(&written).unwrap();
     if last == After::Announcement {
-        return mem::forget(written);
+        return written.abandon();
     }
     work.take_name(written).unwrap();
     if last == After::Name {

@@ -1,0 +1,145 @@
+//! Every change of the disk is told here, in `atomic.rs`, just before it is made.
+//!
+//! This exists for the tests that stop the program after any step or cut its power; a release
+//! build does nothing here. Unit tests record the steps of their thread. The real binary, built
+//! for debugging, can write each step down and stand still at one, so that a test kills a process
+//! that is exactly there.
+
+use std::path::Path;
+
+/// One change of the disk.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(any(test, debug_assertions)), allow(dead_code))]
+pub(super) enum Op<'a> {
+    /// An empty file appears.
+    Create(&'a Path),
+    /// A new file is filled.
+    Write(&'a Path),
+    /// The content of a file becomes durable.
+    Sync(&'a Path),
+    /// A file changes its name, replacing what had the new one.
+    Rename(&'a Path, &'a Path),
+    /// The names in a folder become durable.
+    SyncDir(&'a Path),
+    /// An empty folder appears.
+    MakeDir(&'a Path),
+    /// A name goes away.
+    Remove(&'a Path),
+    /// A folder goes away, if it is empty.
+    RemoveDir(&'a Path),
+}
+
+#[cfg(not(any(test, debug_assertions)))]
+#[inline]
+pub(super) fn step(_: Op<'_>) {}
+
+#[cfg(test)]
+pub(super) use recorder::step;
+
+#[cfg(all(debug_assertions, not(test)))]
+pub(super) use stop::step;
+
+#[cfg(test)]
+pub(super) mod recorder {
+    //! The steps of one thread, as values.
+
+    use std::cell::RefCell;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::Op;
+
+    /// A step that can be replayed.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub(in crate::storage) enum Event {
+        Create(PathBuf),
+        Write(PathBuf),
+        /// With all that the file holds.
+        Sync(PathBuf, Vec<u8>),
+        Rename(PathBuf, PathBuf),
+        SyncDir(PathBuf),
+        MakeDir(PathBuf),
+        Remove(PathBuf),
+        RemoveDir(PathBuf),
+        /// No step: what was asked for so far has returned.
+        Returned,
+    }
+
+    thread_local! {
+        static EVENTS: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
+    }
+
+    pub(in crate::storage) fn step(op: Op<'_>) {
+        let own = std::path::Path::to_path_buf;
+        record(|| match op {
+            Op::Create(path) => Event::Create(own(path)),
+            Op::Write(path) => Event::Write(own(path)),
+            Op::Sync(path) => Event::Sync(own(path), fs::read(path).unwrap()),
+            Op::Rename(from, to) => Event::Rename(own(from), own(to)),
+            Op::SyncDir(path) => Event::SyncDir(own(path)),
+            Op::MakeDir(path) => Event::MakeDir(own(path)),
+            Op::Remove(path) => Event::Remove(own(path)),
+            Op::RemoveDir(path) => Event::RemoveDir(own(path)),
+        });
+    }
+
+    /// Notes that what was asked for has returned.
+    pub(in crate::storage) fn returned() {
+        record(|| Event::Returned);
+    }
+
+    fn record(event: impl FnOnce() -> Event) {
+        EVENTS.with_borrow_mut(|events| {
+            if let Some(events) = events {
+                events.push(event());
+            }
+        });
+    }
+
+    /// The steps that `work` takes on this thread.
+    pub(in crate::storage) fn recorded(work: impl FnOnce()) -> Vec<Event> {
+        EVENTS.set(Some(Vec::new()));
+        work();
+        EVENTS.take().expect("set above")
+    }
+}
+
+#[cfg(all(debug_assertions, not(test)))]
+mod stop {
+    //! `TITAN_TEST_STEPS=N:FILE`: write each step into FILE, stand still at the N-th.
+
+    use std::fs::OpenOptions;
+    use std::io::Write;
+    use std::sync::{Mutex, OnceLock, PoisonError};
+
+    use super::Op;
+
+    struct Plan {
+        stop_at: u64,
+        file: String,
+        n_steps: Mutex<u64>,
+    }
+
+    pub(in crate::storage) fn step(op: Op<'_>) {
+        static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+        let Some(plan) = PLAN.get_or_init(plan) else { return };
+        let mut n_steps = plan.n_steps.lock().unwrap_or_else(PoisonError::into_inner);
+        if *n_steps < plan.stop_at {
+            *n_steps += 1;
+            let log = OpenOptions::new().create(true).append(true).open(&plan.file);
+            let told = log.and_then(|mut log| writeln!(log, "{op:?}"));
+            told.expect("a test that asks for the steps can be told them");
+        }
+        while *n_steps >= plan.stop_at {
+            // For ever, and with the lock: no other thread takes a step any more.
+            std::thread::park();
+        }
+    }
+
+    fn plan() -> Option<Plan> {
+        let text = std::env::var("TITAN_TEST_STEPS").ok()?;
+        let (stop_at, file) = text.split_once(':')?;
+        let stop_at = stop_at.parse().ok()?;
+        Some(Plan { stop_at, file: file.to_owned(), n_steps: Mutex::new(0) })
+    }
+}

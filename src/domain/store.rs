@@ -42,7 +42,7 @@ pub struct StoredPartition {
     pub unexplained: Vec<EpochRange>,
     /// Decimals in which the series is quoted, if known.
     pub pip_size: Option<u8>,
-    /// Epoch of the last row in the published file, if it holds any.
+    /// Epoch of the last row, published or staged, if there is any.
     pub last_row: Option<Epoch>,
 }
 

@@ -208,6 +208,15 @@ fn make_one(dir: &Path, mode: u32) -> Result<(), StoreError> {
     }
 }
 
+/// Which file bears a name: another value once another file took it; nothing if none does.
+pub(super) fn identity(path: &Path) -> Option<u64> {
+    let metadata = fs::metadata(path).ok()?;
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::MetadataExt::ino(&metadata));
+    #[cfg(not(unix))]
+    Some(metadata.len())
+}
+
 /// Refuses `path` if a symbolic link on the way from `root` leads out of `root`.
 ///
 /// The root itself may be a link: that is the user's choice of a disk.

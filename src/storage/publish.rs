@@ -56,6 +56,8 @@ pub(super) struct Work<'a> {
     staging: Staging<'a>,
     segments: Vec<StagedSegment>,
     old: Option<Old>,
+    /// Which file bore the name when this began.
+    bearer: Option<u64>,
     coverage: Coverage,
     pip_size: Option<u8>,
     merge_findings: Vec<Finding>,
@@ -91,6 +93,7 @@ impl<'a> Work<'a> {
     ) -> Result<Self, StoreError> {
         let remains = Remains::new(store, key, Access::Owner);
         let sidecar = remains.settle::<R>()?;
+        let bearer = atomic::identity(&store.layout.parquet(key));
         if sidecar.as_ref().is_some_and(|sidecar| sidecar.locked) {
             return Err(StoreError::Locked { path: store.layout.sidecar(key) });
         }
@@ -113,6 +116,7 @@ impl<'a> Work<'a> {
             coverage,
             pip_size: pip_size.flatten(),
             old,
+            bearer,
             merge_findings: Vec::new(),
             file: None,
         })
@@ -172,8 +176,13 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Step 3.
+    /// Step 3. Never over a file that was not merged: then two runs believe that they own the
+    /// series, and the rows of the other one would be lost.
     pub(super) fn take_name(&mut self, written: Written) -> Result<(), StoreError> {
+        if atomic::identity(&self.path()) != self.bearer {
+            let problem = "was replaced by another run while this one worked on it; run again";
+            return Err(damaged(&self.path(), problem));
+        }
         written.draft.rename()?.sync_dir()?;
         self.file = Some(written.facts);
         Ok(())

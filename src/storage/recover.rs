@@ -34,13 +34,15 @@ pub(super) fn load<R: Record>(
     let mut stored = StoredPartition {
         staged: segments.iter().map(|segment| segment.range).collect(),
         pip_size: staged_pip_size,
+        last_row: segments.iter().filter_map(|segment| segment.last_row).max(),
         ..StoredPartition::default()
     };
     if let Some(sidecar) = sidecar {
         let unexplained = sidecar.gaps.iter().filter(|gap| gap.class == GapClass::Unexplained);
         stored.published = sidecar.coverage().clipped(key.month.range());
         stored.record_count = sidecar.record_count;
-        stored.last_row = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
+        let published = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
+        stored.last_row = stored.last_row.max(published);
         stored.state = sidecar.state;
         stored.locked = sidecar.locked;
         stored.unexplained =

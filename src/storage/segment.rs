@@ -103,6 +103,8 @@ pub(super) struct StagedSegment {
     pub(super) header: SegmentHeader,
     /// Every second of it was answered.
     pub(super) range: EpochRange,
+    /// Epoch of its last row, if it holds any.
+    pub(super) last_row: Option<Epoch>,
 }
 
 impl StagedSegment {
@@ -171,7 +173,7 @@ pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<Staged
     if hex(&hash.finalize()) != header.rows_sha256 {
         return Err(Refused::Damaged("holds other rows than its header promises".into()));
     }
-    Ok(StagedSegment { path: path.to_path_buf(), header, range })
+    Ok(StagedSegment { path: path.to_path_buf(), header, range, last_row: last })
 }
 
 /// The rows of a segment file, one after the other.

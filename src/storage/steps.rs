@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// One change of the disk.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(any(test, debug_assertions)), allow(dead_code))]
+#[allow(dead_code, reason = "only tests look inside")]
 pub(super) enum Op<'a> {
     /// An empty file appears.
     Create(&'a Path),

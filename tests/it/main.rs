@@ -1,7 +1,10 @@
 //! Tests over real sockets, files and processes. The server is always the simulated exchange.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod cli;
+// The step counter is in binaries built for tests only.
+#[cfg(debug_assertions)]
+mod crash;
 mod download;
 mod process;
 mod support;

@@ -113,8 +113,13 @@ impl Sandbox {
 
     /// What `simulate --dump` says is true of `R_100` in candles of a minute.
     pub(crate) fn truth(&self, from: &str, to: &str) -> Rows {
-        let dump = ["simulate", "--now", NOW, "--granularity", "60", "--dump", "R_100", from, to];
-        let csv = self.run(&dump).expect(0).stdout;
+        self.truth_of("--granularity 60", from, to)
+    }
+
+    /// What `simulate --dump` says is true of `R_100`: ticks, or what `kind` says.
+    pub(crate) fn truth_of(&self, kind: &str, from: &str, to: &str) -> Rows {
+        let line = format!("simulate --now {NOW} {kind} --dump R_100 {from} {to}");
+        let csv = self.run(&line.split_whitespace().collect::<Vec<_>>()).expect(0).stdout;
         let row = |line: &str| {
             let mut fields = line.split(',');
             let epoch = fields.next().unwrap().parse().unwrap();
@@ -127,6 +132,12 @@ impl Sandbox {
 
 /// A command at work; killed if the test ends before it.
 pub(crate) struct Running(Option<Child>);
+
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self(Some(child))
+    }
+}
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
@@ -143,6 +154,19 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Ran {
         self.0.take().unwrap().wait_with_output().unwrap().into()
+    }
+
+    /// Waits until `is_so` or the command has ended; tells whether `is_so` came first.
+    pub(crate) fn until_or_end(&mut self, is_so: impl Fn() -> bool) -> bool {
+        let began = Instant::now();
+        while !is_so() {
+            if self.0.as_mut().unwrap().try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(began.elapsed() < AT_MOST, "neither comes");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
     }
 
     /// Waits until `is_so`, which has to come while the command is at work.

@@ -125,3 +125,23 @@ fn a_failed_publish_leaves_what_was_there() {
     drop(work.write::<Tick>().unwrap().unwrap());
     assert_eq!(archive.files(), before);
 }
+
+/// Where the lock lies, two runs may publish one month at once. The slower one once gave its file
+/// the name although it had not merged what the faster one had published meanwhile.
+#[test]
+fn a_file_is_never_replaced_by_one_that_was_merged_without_it() {
+    for published_before in [false, true] {
+        let (archive, rows) = archive_before_the_crash(published_before);
+        let (slow, fast) = (archive.store("slow"), archive.store("fast"));
+        let (key, publication) = (key(), publication());
+        let mut work = Work::gather::<Tick>(&slow, &key, &publication).unwrap();
+        let written = work.write::<Tick>().unwrap().unwrap();
+
+        stage(&fast, range(6000, 7000), &rows);
+        publish(&fast);
+        let before = archive.files();
+        let error = work.take_name(written).unwrap_err();
+        assert!(error.to_string().contains("another run"), "{error}");
+        assert_eq!(archive.files(), before);
+    }
+}

@@ -479,7 +479,7 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
 }
 
 /// Whether something other than missing seconds makes a partition worth publishing again: answers
-/// that a stopped run left staged, or a state that time has changed.
+/// that a stopped run left staged, a state that time has changed, or a finding that waits to be told.
 fn is_news(prepared: &Prepared, id: usize) -> bool {
     let (partition, stored) = (&prepared.plan.partitions[id], &prepared.stored[id]);
     if stored.locked {
@@ -494,7 +494,7 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         let failed = stored.published.select(|state| state == CoverageState::Failed);
         held && !failed.covers(range)
     });
-    !stored.staged.is_empty() || may_seal || newly_lost
+    !stored.staged.is_empty() || may_seal || newly_lost || stored.has_remarks
 }
 
 fn job(
@@ -515,13 +515,20 @@ fn job(
     let first_held = prepared.first_held.get(&series).copied();
     let first_missing = partition.missing.iter().next().map(EpochRange::start);
     let held_before = first_held.is_some_and(|held| Some(held) < first_missing);
+    let taken_over = stored.coverage().select(|state| state == CoverageState::Inherited);
     let scope = Scope {
         series: series.clone(),
         range,
         missing: partition.missing.clone(),
         is_oldest: is_oldest && !held_before,
         first_held,
-        recheck: stored.unexplained.clone(),
+        recheck: stored
+            .unexplained
+            .iter()
+            .copied()
+            .filter(|gap| !taken_over.intersects(*gap))
+            .collect(),
+        kept: taken_over,
     };
     let not_offered =
         partition.not_offered.and_then(|behind| EpochRange::new(month.start(), behind.end()));

@@ -62,6 +62,12 @@ pub enum Command {
     /// Recomputes every promise from the files: schema, order, duplicates, range, hashes,
     /// coverage and gaps. Asks nobody and changes nothing.
     Verify(VerifyArgs),
+    /// Take over a cache of the Python tool
+    ///
+    /// Good rows become part of the archive as `inherited`; whatever else is in the old files is
+    /// named and kept in `.titan/quarantine`. Nothing is deleted and nobody is asked: a later
+    /// download asks once for what the source still offers.
+    Adopt(AdoptArgs),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real
@@ -266,6 +272,29 @@ pub struct VerifyArgs {
     /// Check this many files at once [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,
+    /// How much is said.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// `titan-download adopt`.
+#[derive(Debug, Clone, Args)]
+pub struct AdoptArgs {
+    /// Take over the cache in this folder
+    #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
+    pub output: PathBuf,
+    /// Take over only this symbol, like R_100; repeat it or separate several by commas [default: all]
+    #[arg(
+        short,
+        long = "symbol",
+        value_name = "SYMBOL",
+        value_delimiter = ',',
+        env = "TITAN_SYMBOL"
+    )]
+    pub symbols: Vec<String>,
+    /// Show what would be done and write nothing
+    #[arg(long, env = "TITAN_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub dry_run: bool,
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,

@@ -85,6 +85,7 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
     let session = clock::session_id();
     let (name, talk_args, wants_bars) = match &cli.command {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
+        Some(Command::Adopt(args)) => ("adopt", &args.talk, false),
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
@@ -106,6 +107,9 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
             };
             let settings = settings::download(&cli.download, origins, &outside)?;
             blocking(command::download::run(&settings, context))
+        }
+        Some(Command::Adopt(args)) => {
+            command::adopt::run(&settings::adopt(args, origins)?, context)
         }
         Some(Command::Verify(args)) => {
             command::verify::run(&settings::verify(args, origins)?, context)

@@ -2,6 +2,7 @@
 //! together here and nowhere else. No decisions: settings come in checked, outcomes go out as they
 //! are.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
-use crate::domain::{Epoch, Series, SeriesLocks, SourceInfo, StoreError};
+use crate::domain::{
+    Epoch, Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol,
+};
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
 };
@@ -25,7 +28,7 @@ use crate::simulator::{
     Fault, FaultPlan, Limits, LoggedCall, LoggedEnd, OUTAGE, Outcome, Replay, SimClock, Simulator,
     SimulatorConfig, Straddle, TruthError,
 };
-use crate::storage::{Compression, ParquetStore, SeriesGuard, StoreOptions};
+use crate::storage::{Adoption, Compression, ParquetStore, SeriesGuard, StoreOptions};
 
 use super::clock;
 use super::error::Failure;
@@ -35,7 +38,8 @@ use super::report::Traffic;
 use super::report::verify::Checked;
 use super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
 use super::settings::{
-    ALLOWED_PER_HOUR, Api, DownloadSettings, EndpointChoice, Pace, Rate, VerifySettings,
+    ALLOWED_PER_HOUR, AdoptSettings, Api, DownloadSettings, EndpointChoice, Pace, Rate,
+    VerifySettings,
 };
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
@@ -94,6 +98,53 @@ pub(super) fn verify(settings: &VerifySettings) -> Result<Checked, Failure> {
         findings: report.all_findings().cloned().collect(),
         report: serde_json::to_value(&report).map_err(Failure::cannot_start)?,
     })
+}
+
+/// A store over the folder of another tool.
+pub(super) struct Adopter {
+    store: ParquetStore,
+    symbols: Vec<Symbol>,
+    guards: BTreeMap<Series, SeriesGuard>,
+}
+
+impl Adopter {
+    /// Names the folder; nothing is read or written yet.
+    pub(super) fn open(settings: &AdoptSettings, session: &str) -> Result<Self, Failure> {
+        let options = StoreOptions { session: session.to_owned(), ..StoreOptions::default() };
+        let store = ParquetStore::open(&settings.root, options, Arc::new(PartitionChecker))
+            .map_err(Failure::cannot_start)?
+            .started_at(clock::now());
+        Ok(Self { store, symbols: settings.symbols.clone(), guards: BTreeMap::new() })
+    }
+
+    /// Every partition of the folder, and what lies among them that is none.
+    pub(super) fn contents(&self) -> (Vec<PartitionKey>, Vec<Finding>) {
+        integrity::contents(self.store.layout().root(), &self.symbols)
+    }
+
+    /// Makes the folders that are needed and proves that they can be written, if anything is to
+    /// be taken over.
+    pub(super) fn prepare(&self, keys: &[PartitionKey]) -> Result<(), StoreError> {
+        let is_foreign = |key: &PartitionKey| self.store.is_foreign(key).unwrap_or(false);
+        if keys.iter().any(is_foreign) { self.store.prepare() } else { Ok(()) }
+    }
+
+    /// What would become of a partition; `None` if it is ours.
+    pub(super) fn survey(&self, key: &PartitionKey) -> Result<Option<Adoption>, StoreError> {
+        self.store.survey(key)
+    }
+
+    /// Takes a partition over, with the lock of its series, which is held until the end; `None`
+    /// if it is ours.
+    pub(super) fn adopt(&mut self, key: &PartitionKey) -> Result<Option<Adoption>, StoreError> {
+        if !self.store.is_foreign(key)? {
+            return Ok(None);
+        }
+        if !self.guards.contains_key(&key.series) {
+            self.guards.insert(key.series.clone(), self.store.lock(&key.series)?);
+        }
+        self.store.adopt(key)
+    }
 }
 
 /// The names of the faults and what they do, one a line, for `simulate --help`.

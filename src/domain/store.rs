@@ -44,6 +44,8 @@ pub struct StoredPartition {
     pub pip_size: Option<u8>,
     /// Epoch of the last row, published or staged, if there is any.
     pub last_row: Option<Epoch>,
+    /// Whether earlier steps found something that the next publish has to tell.
+    pub has_remarks: bool,
 }
 
 impl StoredPartition {
@@ -141,12 +143,13 @@ pub struct Published {
 
 /// Keeps the partitions of one kind of record. Every method blocks; call it on a blocking thread.
 pub trait PartitionStore<R: Record>: Send + Sync + 'static {
-    /// The months of a series that have a published file, ascending. Changes nothing.
+    /// The oldest second of the months before `before` that the source answered for, as far as is
+    /// published. Rows of another tool are no answers. Changes nothing.
     ///
     /// # Errors
     ///
     /// If the folder is there and cannot be read.
-    fn published_months(&self, series: &Series) -> Result<Vec<Month>, StoreError>;
+    fn first_answered(&self, series: &Series, before: Month) -> Result<Option<Epoch>, StoreError>;
 
     /// Tells what is published and staged of a partition.
     ///

@@ -468,7 +468,9 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
     let mut seen = std::collections::BTreeSet::new();
     let oldest: Vec<usize> = {
         let by_month = |id: &usize| partitions[*id].key.month;
+        // Only where something is asked can the wall be met.
         let mut by_age = work.clone();
+        by_age.retain(|&id| !partitions[id].missing.is_empty());
         by_age.sort_by_key(by_month);
         by_age.retain(|&id| seen.insert(partitions[id].key.series.clone()));
         by_age
@@ -479,7 +481,7 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
 }
 
 /// Whether something other than missing seconds makes a partition worth publishing again: answers
-/// that a stopped run left staged, or a state that time has changed.
+/// that a stopped run left staged, a state that time has changed, or a finding that waits to be told.
 fn is_news(prepared: &Prepared, id: usize) -> bool {
     let (partition, stored) = (&prepared.plan.partitions[id], &prepared.stored[id]);
     if stored.locked {
@@ -494,7 +496,7 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         let failed = stored.published.select(|state| state == CoverageState::Failed);
         held && !failed.covers(range)
     });
-    !stored.staged.is_empty() || may_seal || newly_lost
+    !stored.staged.is_empty() || may_seal || newly_lost || stored.has_remarks
 }
 
 fn job(
@@ -509,9 +511,13 @@ fn job(
     let profile = prepared.profiles.get(&series)?;
     let month = partition.key.month.range();
     let unit = unit_secs(series.kind);
+    let taken_over = stored.coverage().select(|state| state == CoverageState::Inherited);
     let wall = prepared.walls.get(&series).map(|wall| wall.offered_from);
     let start = wall.map_or(month.start(), |wall| wall.max(month.start()));
-    let range = EpochRange::new(start, now.floor_to(unit, 0).min(month.end()))?;
+    let offered = EpochRange::new(start, now.floor_to(unit, 0).min(month.end()));
+    // A month that lies behind the wall as a whole has nothing to ask, but may have news to publish.
+    let range = offered.or(partition.missing.is_empty().then_some(month))?;
+    let is_open_question = |gap: &EpochRange| offered.is_some() && !taken_over.intersects(*gap);
     let first_held = prepared.first_held.get(&series).copied();
     let first_missing = partition.missing.iter().next().map(EpochRange::start);
     let held_before = first_held.is_some_and(|held| Some(held) < first_missing);
@@ -521,7 +527,8 @@ fn job(
         missing: partition.missing.clone(),
         is_oldest: is_oldest && !held_before,
         first_held,
-        recheck: stored.unexplained.clone(),
+        recheck: stored.unexplained.iter().copied().filter(is_open_question).collect(),
+        kept: taken_over.clone(),
     };
     let not_offered =
         partition.not_offered.and_then(|behind| EpochRange::new(month.start(), behind.end()));

@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use tokio::time::Instant;
 
-use crate::domain::{PartitionKey, RangeSet, Series, SourceError, StoreError};
+use crate::domain::{
+    Coverage, CoverageState, EpochRange, PartitionKey, RangeSet, Series, SourceError, StoreError,
+    Wall,
+};
 
 use engine::{Ended, Engine};
 use prepare::{Purpose, blocking, chain, facts_learned, prepare};
@@ -143,7 +146,10 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
         let partitions = plan.partitions.iter().zip(coverage).enumerate();
         let partitions = partitions
-            .map(|(id, (planned, before))| summarize(planned, &before, outcomes.remove(&id)))
+            .map(|(id, (planned, before))| {
+                let wall = walls.get(&planned.key.series).copied();
+                summarize(planned, &before, wall, outcomes.remove(&id))
+            })
             .collect();
         let failed_series = plan.failed_series;
         Ok(Summary { ending, partitions, failed_series, elapsed: started.elapsed() })
@@ -157,23 +163,37 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     }
 }
 
+/// The wanted seconds without a settled answer, and those that were to be asked because only
+/// another tool answered for them, and were not, unless the wall has passed them meanwhile.
+fn still_owed(planned: &PlannedPartition, coverage: &Coverage, wall: Option<Wall>) -> RangeSet {
+    let mut owed = coverage.missing(planned.wanted);
+    let inherited = coverage.select(|state| state == CoverageState::Inherited);
+    for range in planned.missing.iter() {
+        let offered = wall.map_or(range.start(), |wall| wall.offered_from.max(range.start()));
+        let Some(range) = EpochRange::new(offered, range.end()) else { continue };
+        inherited.within(range).iter().for_each(|range| owed.insert(range));
+    }
+    owed
+}
+
 fn summarize(
     planned: &PlannedPartition,
-    before: &crate::domain::Coverage,
+    before: &Coverage,
+    wall: Option<Wall>,
     ended: Option<(PartitionOutcome, u64)>,
 ) -> PartitionSummary {
+    let record_count = planned.record_count;
     let unworked = || match planned.is_beyond_wall() {
+        _ if planned.is_locked => PartitionOutcome::Locked { record_count },
         true => PartitionOutcome::NotOffered,
-        false if planned.missing.is_empty() => {
-            PartitionOutcome::UpToDate { record_count: planned.record_count }
-        }
+        false if planned.missing.is_empty() => PartitionOutcome::UpToDate { record_count },
         false => PartitionOutcome::NotReached,
     };
     let (outcome, n_pages) = ended.unwrap_or_else(|| (unworked(), 0));
     let mut missing = match &outcome {
-        PartitionOutcome::Published(published) => published.coverage.missing(planned.wanted),
-        PartitionOutcome::NotOffered => RangeSet::new(),
-        _ => before.missing(planned.wanted),
+        PartitionOutcome::Published(published) => still_owed(planned, &published.coverage, wall),
+        PartitionOutcome::NotOffered | PartitionOutcome::Locked { .. } => RangeSet::new(),
+        _ => still_owed(planned, before, wall),
     };
     if let Some(behind) = planned.not_offered {
         missing.remove(behind);

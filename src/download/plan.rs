@@ -105,6 +105,11 @@ pub struct PlannedPartition {
     pub lost: RangeSet,
     /// The wanted seconds still to be asked.
     pub missing: RangeSet,
+    /// The wanted seconds that hold rows of another tool and are not asked: behind the wall, where
+    /// nobody can be asked any more.
+    pub kept: RangeSet,
+    /// Whether the partition must not be modified: it is held as it is, and nothing is asked.
+    pub is_locked: bool,
     /// State of what is published already.
     pub state: Option<PartitionState>,
     /// Rows published already.
@@ -118,7 +123,7 @@ pub struct PlannedPartition {
 impl PlannedPartition {
     /// Tells whether the source offers none of the wanted seconds that are missing, and none is kept.
     pub fn is_beyond_wall(&self) -> bool {
-        self.not_offered == Some(self.wanted)
+        self.not_offered == Some(self.wanted) && self.record_count == 0
     }
 }
 

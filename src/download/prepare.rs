@@ -71,7 +71,7 @@ pub(super) struct Prepared {
     pub(super) stored: Vec<StoredPartition>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
-    /// Oldest second of each series that was ever answered.
+    /// Oldest second of each series that the source ever answered for.
     pub(super) first_held: BTreeMap<Series, Epoch>,
     pub(super) facts: SourceFacts,
 }
@@ -223,9 +223,9 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         }
         let first_held = self.first_held(&partitions).await?;
         let wall = self.wall(&partitions, first_held).await.map_err(SeriesError::Wall)?;
-        for (partition, _) in &mut partitions {
+        for (partition, stored) in &mut partitions {
             if let Some(wall) = wall {
-                stand_before(wall, first_held, partition);
+                stand_before(wall, first_held, &inherited(stored), partition);
             }
             let missing = &partition.missing;
             partition.n_requests =
@@ -235,18 +235,24 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         Ok(PlannedSeries { partitions, wall, first_held })
     }
 
-    /// The seconds to ask: those that nothing settles, and the last silence before them once more.
+    /// The seconds to ask: those that nothing settles, the last silence before them once more, and
+    /// those another tool answered for, which are asked once whatever the state of the month.
     fn missing(
         &self,
         stored: &StoredPartition,
         key: &PartitionKey,
         wanted: EpochRange,
     ) -> RangeSet {
-        if stored.state == Some(PartitionState::Sealed) || stored.locked {
+        if stored.locked {
             return RangeSet::new();
         }
+        let taken_over = inherited(stored).within(wanted);
+        if stored.state == Some(PartitionState::Sealed) {
+            return taken_over;
+        }
         let coverage = stored.coverage();
-        let missing = coverage.missing(wanted);
+        let mut missing = coverage.missing(wanted);
+        taken_over.iter().for_each(|range| missing.insert(range));
         let again = |range: EpochRange| {
             let answered =
                 coverage.state_at(range.start().plus(-1)) == Some(CoverageState::Answered);
@@ -285,22 +291,23 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         stored.state.is_some() && whole && due && wanted.end() == month.end()
     }
 
-    /// The oldest second of the series that was ever answered.
+    /// The oldest second of the series that the source ever answered for. Rows of another tool
+    /// prove nothing of the source.
     async fn first_held(
         &self,
         partitions: &[(PlannedPartition, StoredPartition)],
     ) -> Result<Option<Epoch>, StoreError> {
-        let series = self.series.clone();
-        let months = blocking(self.store, move |store| {
-            PartitionStore::<Tick>::published_months(store, &series)
-        });
-        let first_planned = partitions.first().map(|(partition, _)| partition.key.month);
-        let older = months.await?.into_iter().find(|month| Some(*month) < first_planned);
-        if let Some(month) = older {
-            return Ok(Some(month.range().start()));
+        if let Some((first, _)) = partitions.first() {
+            let (series, before) = (self.series.clone(), first.key.month);
+            let older = blocking(self.store, move |store| {
+                PartitionStore::<Tick>::first_answered(store, &series, before)
+            });
+            if let Some(answered) = older.await? {
+                return Ok(Some(answered));
+            }
         }
         let first_answered = |(_, stored): &(PlannedPartition, StoredPartition)| {
-            let held = stored.coverage().select(|state| state >= CoverageState::Inherited);
+            let held = stored.coverage().select(|state| state == CoverageState::Answered);
             held.iter().next().map(EpochRange::start)
         };
         Ok(partitions.iter().filter_map(first_answered).min())
@@ -357,6 +364,8 @@ fn planned(
         not_offered: None,
         lost: RangeSet::new(),
         missing,
+        kept: RangeSet::new(),
+        is_locked: stored.locked,
         state: stored.state,
         record_count: stored.record_count,
         n_requests: 0,
@@ -413,12 +422,27 @@ async fn ask_wall_of<R: Record, S: MarketDataSource<R>>(
     Ok(Probe::Offered { record_at_start: first == Some(request.range.start()) })
 }
 
-/// Nothing behind the wall is asked. What lies before everything ever answered is not offered;
-/// what lies after an answer was offered once, and is lost.
-fn stand_before(wall: Wall, first_held: Option<Epoch>, partition: &mut PlannedPartition) {
+/// The seconds of which another tool's rows are all that is known.
+fn inherited(stored: &StoredPartition) -> RangeSet {
+    stored.coverage().select(|state| state == CoverageState::Inherited)
+}
+
+/// Nothing behind the wall is asked. What another tool left there is kept as it is. Of the rest,
+/// what lies before everything ever answered is not offered; what lies after an answer was
+/// offered once, and is lost.
+fn stand_before(
+    wall: Wall,
+    first_held: Option<Epoch>,
+    inherited: &RangeSet,
+    partition: &mut PlannedPartition,
+) {
     let wanted = partition.wanted;
     let prefix_end = first_held.map_or(wall.offered_from, |held| held.min(wall.offered_from));
     let before = |end: Epoch| EpochRange::new(wanted.start(), end.min(wanted.end()));
+    if let Some(behind) = before(wall.offered_from) {
+        partition.kept = inherited.within(behind);
+        partition.kept.iter().for_each(|range| partition.missing.remove(range));
+    }
     if let Some(prefix) = before(prefix_end).filter(|range| partition.missing.intersects(*range)) {
         partition.not_offered = Some(prefix);
         partition.missing.remove(prefix);

@@ -44,6 +44,11 @@ pub enum PartitionOutcome {
         /// Rows in the published file.
         record_count: u64,
     },
+    /// Its sidecar forbids to modify it; it is held as it is.
+    Locked {
+        /// Rows in it, as the sidecar says.
+        record_count: u64,
+    },
     /// The source no longer offers any wanted second, and nothing was kept from before.
     NotOffered,
     /// Answers are staged; the month was not finished.
@@ -88,6 +93,7 @@ impl PartitionSummary {
             self.outcome,
             PartitionOutcome::Published(_)
                 | PartitionOutcome::UpToDate { .. }
+                | PartitionOutcome::Locked { .. }
                 | PartitionOutcome::NotOffered
         );
         let sound = |finding: &Finding| finding.severity < Severity::Error;

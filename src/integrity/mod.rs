@@ -26,4 +26,4 @@ mod tests;
 pub use gaps::{GapFinder, GapsSeen};
 pub use inspector::PartitionChecker;
 pub use report::{PartitionReport, Report};
-pub use verify::{VerifyOptions, verify};
+pub use verify::{VerifyOptions, contents, verify};

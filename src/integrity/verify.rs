@@ -7,8 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::domain::{Finding, FindingKind, GapClass, PartitionKey, RangeSet, SilenceFacts, Symbol};
-use crate::format::{Layout, Sidecar};
+use crate::domain::{
+    CoverageState, Finding, FindingKind, GapClass, PartitionKey, RangeSet, SilenceFacts, Symbol,
+};
+use crate::format::{Footer, Layout, Sidecar};
 
 use super::checks::sidecar::{SidecarPromises, check_sidecar};
 use super::checks::{RUN_AGAIN, shown};
@@ -48,6 +50,14 @@ pub fn verify(root: &Path, options: &VerifyOptions) -> Report {
         verify_partition(&layout, &place.key, options.hash_files)
     });
     Report::new(reports, findings)
+}
+
+/// The partitions of the archive at `root` that have a file, in order, and what lies among them
+/// that is no partition. `symbols` limits it to some, none means all. Opens no file.
+pub fn contents(root: &Path, symbols: &[Symbol]) -> (Vec<PartitionKey>, Vec<Finding>) {
+    let walked = walk(&Layout::new(root), symbols);
+    let places = walked.places.into_iter().filter(|place| place.has_parquet);
+    (places.map(|place| place.key).collect(), walked.findings)
 }
 
 /// Runs `work` on every item, on several threads; results come in the order of the items.
@@ -90,6 +100,7 @@ fn verify_partition(layout: &Layout, key: &PartitionKey, hash_files: bool) -> Pa
     if examined.is_foreign {
         findings.push(inherited(&place));
     }
+    findings.extend(examined.footer.as_ref().and_then(|footer| taken_over(&place, footer)));
     match &read {
         Ok(Some(sidecar)) => {
             findings.extend(sidecar_findings(key, &path, &examined, sidecar, hash_files));
@@ -163,6 +174,20 @@ fn inherited(place: &str) -> Finding {
     let expected = "a file that proves itself";
     let found = "one of another tool: inherited, not certified";
     Finding::warning(FindingKind::ForeignRows, place, expected, found).with_repair(RUN_AGAIN)
+}
+
+/// What was taken over from another tool and not asked again.
+fn taken_over(place: &str, footer: &Footer) -> Option<Finding> {
+    let inherited = footer.coverage.select(|state| state == CoverageState::Inherited);
+    let first = inherited.iter().next()?;
+    let found = match inherited.iter().count() {
+        1 => format!("{first} inherited from another tool"),
+        n => format!("{n} ranges inherited from another tool, first {first}"),
+    };
+    let expected = "an answer of the source for each second";
+    let repair = "nothing, unless the source still offers it: then run the same download again";
+    let finding = Finding::warning(FindingKind::ForeignRows, place, expected, found);
+    Some(finding.with_repair(repair))
 }
 
 fn without_sidecar(place: &str, is_foreign: bool) -> Finding {

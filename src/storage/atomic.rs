@@ -121,6 +121,26 @@ pub(super) fn move_aside(from: &Path, to: &Path) -> Result<(), StoreError> {
     sync_dir(parent_of(from))
 }
 
+/// Gives a file a second name, durably, where the file system knows such links, else a copy. A file
+/// that is not there is nothing to keep; one that lies at `to` is taken to be it. The folder of
+/// `to` must exist; `unique` must never be used again.
+pub(super) fn keep(from: &Path, to: &Path, unique: &str) -> Result<(), StoreError> {
+    let mut file = match File::open(from) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(io_error("open", from)(error)),
+    };
+    // Whoever wrote it need not have synced it, and soon this name is the only one.
+    file.sync_all().map_err(io_error("sync", from))?;
+    if fs::symlink_metadata(to).is_ok() || link(from, to).is_ok() {
+        return sync_dir(parent_of(to));
+    }
+    let draft = Draft::create(to, unique)?;
+    std::io::copy(&mut file, &mut draft.writer()?).map_err(io_error("write", draft.path()))?;
+    draft.sync()?;
+    draft.rename()?.sync_dir()
+}
+
 /// Makes `dir` and whatever is missing above it, durably; returns what it made, outermost first.
 ///
 /// `mode` holds for `dir` itself (on Unix, before the process's mask).
@@ -248,6 +268,12 @@ fn stay_inside(root: &Path, link: &Path) -> Result<(), StoreError> {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "told to `steps`")]
+fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    step(Op::Link(from, to));
+    fs::hard_link(from, to)
+}
+
 #[allow(clippy::disallowed_methods, reason = "this is the one rename; its callers sync after it")]
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     step(Op::Rename(from, to));
@@ -299,6 +325,21 @@ mod tests {
         draft.rename().unwrap().sync_dir().unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
         assert_eq!(names(dir.path()), ["2026-03.parquet"]);
+    }
+
+    #[test]
+    fn what_is_kept_outlives_its_first_name() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (from, to) = (dir.path().join("old"), other.path().join("kept"));
+        fs::write(&from, "old").unwrap();
+        for _ in 0..2 {
+            keep(&from, &to, "1").unwrap();
+        }
+        write_file(&from, "2", b"new").unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "old");
+        assert_eq!(names(other.path()), ["kept"]);
+        keep(&dir.path().join("nothing"), &other.path().join("none"), "3").unwrap();
+        assert_eq!(names(other.path()), ["kept"]);
     }
 
     #[test]

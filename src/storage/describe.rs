@@ -9,6 +9,7 @@ use crate::domain::{
 use crate::format::sidecar::SCHEMA_VERSION;
 use crate::format::{FORMAT_VERSION, Sidecar, SidecarCoverage};
 
+use super::adopt::AS_FOUND;
 use super::encode::FileFacts;
 use super::segment::StagedSegment;
 
@@ -96,16 +97,26 @@ pub(super) fn confirmed_before(old: Option<&Sidecar>, silence: &SilenceFacts) ->
 }
 
 /// What the inspector is told of the silence: what this run learned and what was known before.
+///
+/// Silence that another tool left is doubted as long as nobody asked for it; once the source has
+/// answered, its answer counts.
 pub(super) fn silence_known(
     old: Option<&Sidecar>,
     confirmed_before: &RangeSet,
     silence: &SilenceFacts,
+    coverage: &Coverage,
 ) -> SilenceFacts {
     let mut known = silence.clone();
+    let is_inherited = |state| state == CoverageState::Inherited;
+    for range in coverage.select(is_inherited).iter() {
+        known.doubted.insert(range);
+    }
+    let was_inherited = old.map(|old| old.coverage().select(is_inherited)).unwrap_or_default();
     // What nothing explained stays so until a question about it was answered.
     let unexplained = |gap: &&Gap| gap.class == GapClass::Unexplained;
     for gap in old.map(|old| old.gaps.as_slice()).unwrap_or_default().iter().filter(unexplained) {
-        if let Some(range) = crate::domain::EpochRange::new(gap.start, gap.end) {
+        let range = crate::domain::EpochRange::new(gap.start, gap.end);
+        if let Some(range) = range.filter(|range| !was_inherited.intersects(*range)) {
             known.doubted.insert(range);
         }
     }
@@ -138,7 +149,7 @@ pub(super) fn kept_findings(old: Option<&Sidecar>) -> impl Iterator<Item = &Find
                 | FindingKind::StagingSetAside
                 | FindingKind::LostBehindWall
                 | FindingKind::Substituted
-        )
+        ) || finding.subject.ends_with(AS_FOUND)
     };
     old.map(|old| old.findings.as_slice()).unwrap_or_default().iter().filter(is_kept)
 }
@@ -276,7 +287,7 @@ mod tests {
         let classes: Vec<_> = gaps.iter().map(|gap| gap.class).collect();
         use GapClass::{ConfirmedBySource, Unexplained};
         assert_eq!(classes, [ConfirmedBySource, Unexplained, Unexplained, ConfirmedBySource]);
-        let known = silence_known(Some(&old), &before, &silence);
+        let known = silence_known(Some(&old), &before, &silence, &Coverage::new());
         assert!(known.confirmed.covers(range(10, 20)) && !known.doubted.intersects(range(10, 20)));
         assert!(known.doubted.covers(range(50, 60)));
     }

@@ -11,9 +11,11 @@
 //! | `segment`, `staging` | answers on their way; checked before they are believed |
 //! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
+//! | `adopt` | partitions of another tool become ours, row by good row |
 //! | `recover` | what a crash or a foreign hand left behind |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 
+mod adopt;
 mod atomic;
 mod describe;
 mod encode;
@@ -39,8 +41,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
-    Epoch, Month, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
-    Segment, Series, StoreError, StoredPartition,
+    Candle, Epoch, Kind, Month, PartitionInspector, PartitionKey, PartitionStore, Publication,
+    Published, Record, Segment, Series, StoreError, StoredPartition, Tick,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -50,6 +52,7 @@ use encode::FileOptions;
 use errors::{damaged, io_error};
 use staging::Staging;
 
+pub use adopt::{Adoption, Fate};
 pub use encode::{Compression, InvalidCompression};
 pub use lock::SeriesGuard;
 
@@ -229,16 +232,41 @@ impl ParquetStore {
         self.make_private_dirs()?;
         let dir = self.layout.quarantine_dir().join(folder);
         self.make_dir_inside(&dir)?;
-        for n in 1u32.. {
-            let places = names.map(|name| {
-                let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
-                dir.join(format!("{stem}.{n}{rest}"))
-            });
-            if places.iter().all(|place| fs::symlink_metadata(place).is_err()) {
-                return Ok(places);
-            }
+        free_places(&dir, names)
+    }
+
+    /// Tells whether [`adopt`](Self::adopt) has anything to do or to tell. Reads no row.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be looked at.
+    pub fn is_foreign(&self, key: &PartitionKey) -> Result<bool, StoreError> {
+        adopt::is_foreign(self, key)
+    }
+
+    /// Takes a partition of another tool over; the lock of its series must be held. `None` if the
+    /// partition is ours already, or not there.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses, or a newer version of this program wrote the partition.
+    pub fn adopt(&self, key: &PartitionKey) -> Result<Option<Adoption>, StoreError> {
+        match key.series.kind {
+            Kind::Ticks => adopt::adopt::<Tick>(self, key),
+            Kind::Candles(_) => adopt::adopt::<Candle>(self, key),
         }
-        Err(damaged(&dir, "is full"))
+    }
+
+    /// Tells what [`adopt`](Self::adopt) would do. Changes nothing and needs no lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt`](Self::adopt).
+    pub fn survey(&self, key: &PartitionKey) -> Result<Option<Adoption>, StoreError> {
+        match key.series.kind {
+            Kind::Ticks => adopt::survey::<Tick>(self, key),
+            Kind::Candles(_) => adopt::survey::<Candle>(self, key),
+        }
     }
 
     fn access(&self, key: &PartitionKey) -> Access {
@@ -247,8 +275,8 @@ impl ParquetStore {
 }
 
 impl<R: Record> PartitionStore<R> for ParquetStore {
-    fn published_months(&self, series: &Series) -> Result<Vec<Month>, StoreError> {
-        recover::published_months(&self.layout, series)
+    fn first_answered(&self, series: &Series, before: Month) -> Result<Option<Epoch>, StoreError> {
+        recover::first_answered(&self.layout, series, before)
     }
 
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
@@ -271,6 +299,27 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
         check_kind::<R>(key)?;
         publish::publish::<R>(self, key, publication)
     }
+}
+
+/// The first places in `dir`, all with one number, where nothing lies yet.
+fn free_places<N: AsRef<str>, const M: usize>(
+    dir: &Path,
+    names: [N; M],
+) -> Result<[PathBuf; M], StoreError> {
+    for n in 1u32.. {
+        let places = numbered_places(dir, names.each_ref().map(AsRef::as_ref), n);
+        if places.iter().all(|place| fs::symlink_metadata(place).is_err()) {
+            return Ok(places);
+        }
+    }
+    Err(damaged(dir, "is full"))
+}
+
+fn numbered_places<const M: usize>(dir: &Path, names: [&str; M], n: u32) -> [PathBuf; M] {
+    names.map(|name| {
+        let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
+        dir.join(format!("{stem}.{n}{rest}"))
+    })
 }
 
 fn check_kind<R: Record>(key: &PartitionKey) -> Result<(), StoreError> {

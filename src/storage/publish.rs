@@ -61,6 +61,8 @@ pub(super) struct Work<'a> {
     coverage: Coverage,
     pip_size: Option<u8>,
     merge_findings: Vec<Finding>,
+    /// What earlier steps left to be told.
+    remarks: Vec<Finding>,
     /// The file that bears the name after this publish; known once it was written.
     file: Option<FileFacts>,
 }
@@ -103,6 +105,7 @@ impl<'a> Work<'a> {
         };
         let staging = Staging::new(store, key);
         let segments = staging.scan::<R>(Access::Owner)?;
+        let remarks = staging.remarks()?;
         let published = old.as_ref().map(|old| &old.file.footer);
         let coverage = coverage(key, published, &segments, publication);
         let pip_sizes = segments.iter().map(|segment| segment.header.pip_size);
@@ -118,6 +121,7 @@ impl<'a> Work<'a> {
             old,
             bearer,
             merge_findings: Vec::new(),
+            remarks,
             file: None,
         })
     }
@@ -131,7 +135,9 @@ impl<'a> Work<'a> {
 
     fn nothing(self) -> Result<Published, StoreError> {
         let Publication { server_now, settle_lag, findings, .. } = self.publication;
-        let findings = findings.iter().cloned().chain(self.staging.remarks()?);
+        // No sidecar will ever hold the remarks: this is the one time they are told.
+        self.staging.sweep(&[])?;
+        let findings = findings.iter().cloned().chain(self.remarks.iter().cloned());
         Ok(Published {
             key: self.key.clone(),
             path: self.path(),
@@ -193,7 +199,7 @@ impl<'a> Work<'a> {
         let publication = self.publication;
         let old = self.old.as_ref().map(|old| &old.sidecar);
         let before = describe::confirmed_before(old, &publication.silence);
-        let known = describe::silence_known(old, &before, &publication.silence);
+        let known = describe::silence_known(old, &before, &publication.silence, &self.coverage);
         let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known);
         describe::carry_classes(&mut inspection.gaps, &before);
         let findings = self.findings(&mut inspection)?;
@@ -246,7 +252,7 @@ impl<'a> Work<'a> {
                 &sidecar.coverage(),
             ),
             gaps: sidecar.gaps,
-            findings: new_findings(sidecar.findings, self.old.as_ref()),
+            findings: new_findings(sidecar.findings, self.old.as_ref(), &self.remarks),
         }
     }
 
@@ -298,7 +304,7 @@ impl<'a> Work<'a> {
             .findings
             .iter()
             .cloned()
-            .chain(self.staging.remarks()?)
+            .chain(self.remarks.iter().cloned())
             .chain(self.merge_findings.iter().cloned())
             .chain(inspection.findings.drain(..))
             .chain(describe::kept_findings(old).cloned());
@@ -397,7 +403,7 @@ fn give_up(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> Store
 }
 
 /// Reads the draft back, as a stranger would.
-fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), StoreError> {
+pub(super) fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), StoreError> {
     let file = PartitionFile::open(draft.path())?;
     file.check::<R>()?;
     let file_size = std::fs::metadata(draft.path()).map(|metadata| metadata.len());
@@ -408,10 +414,10 @@ fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), Stor
 }
 
 /// What this run found: an old conflict stays in the sidecar but is no news to every later run.
-fn new_findings(mut all: Vec<Finding>, old: Option<&Old>) -> Vec<Finding> {
+fn new_findings(mut all: Vec<Finding>, old: Option<&Old>, remarks: &[Finding]) -> Vec<Finding> {
     let known = |finding: &Finding| {
         describe::kept_findings(old.map(|old| &old.sidecar)).any(|kept| kept == finding)
     };
-    all.retain(|finding| !known(finding));
+    all.retain(|finding| !known(finding) || remarks.contains(finding));
     all
 }

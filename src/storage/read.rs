@@ -26,7 +26,7 @@ use crate::format::{Footer, FooterError, RowsDigest, RowsDigests};
 use super::errors::{damaged, io_error, read_error};
 
 /// Rows decoded at once.
-const BATCH_ROWS: usize = 8192;
+pub(super) const BATCH_ROWS: usize = 8192;
 /// Bytes hashed at once.
 const BLOCK_BYTES: usize = 128 * 1024;
 
@@ -43,8 +43,10 @@ pub(super) struct PartitionFile {
 /// Why a Parquet file cannot be used.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// Another tool, or a newer build of this one, wrote it: leave it alone.
-    NotOurs(StoreError),
+    /// Another tool wrote it.
+    Foreign(StoreError),
+    /// A newer build of this program wrote it: leave it alone.
+    TooNew(StoreError),
     /// It is ours, or nobody's, and broken.
     Broken(StoreError),
     /// Nothing can be said: the operating system refused.
@@ -54,7 +56,10 @@ pub(super) enum Unusable {
 impl From<Unusable> for StoreError {
     fn from(unusable: Unusable) -> Self {
         match unusable {
-            Unusable::NotOurs(error) | Unusable::Broken(error) | Unusable::Unknown(error) => error,
+            Unusable::Foreign(error)
+            | Unusable::TooNew(error)
+            | Unusable::Broken(error)
+            | Unusable::Unknown(error) => error,
         }
     }
 }
@@ -70,13 +75,9 @@ impl PartitionFile {
             error => Unusable::Unknown(error),
         })?;
         let footer = footer_of(&metadata).map_err(|error| match error {
-            FooterError::Foreign => Unusable::NotOurs(damaged(
-                path,
-                "was written by another tool and is left as it is; move it away, or download \
-                 into another folder",
-            )),
+            FooterError::Foreign => Unusable::Foreign(damaged(path, "was written by another tool")),
             FooterError::TooNew(_) => {
-                Unusable::NotOurs(damaged(path, format!("is left as it is: {error}")))
+                Unusable::TooNew(damaged(path, format!("is left as it is: {error}")))
             }
             FooterError::Damaged(_) => {
                 Unusable::Broken(damaged(path, format!("is broken: {error}")))
@@ -213,7 +214,7 @@ impl<R: Record> Rows<R> {
 
 /// Runs a step of the decoder, which panics at some of the numbers a flipped bit can make
 /// (a negative offset, for one). To us that is a damaged file like any other.
-fn without_panic<T>(
+pub(super) fn without_panic<T>(
     path: &Path,
     step: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! File times say nothing here. A file whose rows hash to its own footer is good, and gets its
 //! sidecar rebuilt if that is lost or stale; one that does not goes to quarantine. A file of
-//! another tool is never touched. While everything is up to date this costs one small read and
+//! another tool is taken over by `adopt`, unless it is locked. While everything is up to date this costs one small read and
 //! one look at a file size.
 
 use std::fs;
@@ -10,11 +10,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, Month, PartitionKey, Record,
-    Series, SilenceFacts, StoreError, StoredPartition,
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, Month,
+    PartitionKey, Record, Series, SilenceFacts, StoreError, StoredPartition,
 };
 use crate::format::{FORMAT_VERSION, Layout, Sidecar};
 
+use super::adopt::{self, Foreign, Refused, Said};
 use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
@@ -49,19 +50,34 @@ pub(super) fn load<R: Record>(
             unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)).collect();
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
     }
+    stored.has_remarks = !Staging::new(store, key).remarks()?.is_empty();
     Ok(stored)
 }
 
-/// The months that have a Parquet file, ascending; whose they are is looked at when they are loaded.
-pub(super) fn published_months(layout: &Layout, series: &Series) -> Result<Vec<Month>, StoreError> {
-    let dir = layout.series_dir(series);
-    let mut months: Vec<Month> = list(&dir)?
-        .iter()
-        .filter_map(|path| Layout::key_of(path.strip_prefix(layout.root()).ok()?))
-        .map(|key| key.month)
-        .collect();
-    months.sort_unstable();
-    Ok(months)
+/// The oldest second of the months before `before` that the source answered for. What another tool
+/// left says nothing of that. Costs a small read for each month up to the one it is found in.
+pub(super) fn first_answered(
+    layout: &Layout,
+    series: &Series,
+    before: Month,
+) -> Result<Option<Epoch>, StoreError> {
+    let paths = list(&layout.series_dir(series))?;
+    let keys = paths.iter().filter_map(|p| Layout::key_of(p.strip_prefix(layout.root()).ok()?));
+    let mut keys: Vec<_> = keys.filter(|key| key.month < before).collect();
+    keys.sort_unstable();
+    for key in keys {
+        let sidecar = read_if_any(&layout.sidecar(&key))?;
+        let sidecar = sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok());
+        let ours = sidecar.filter(|sidecar| !sidecar.is_foreign()).map(|s| s.coverage());
+        let coverage =
+            ours.or_else(|| Some(PartitionFile::open(&layout.parquet(&key)).ok()?.footer.coverage));
+        let answered =
+            coverage.unwrap_or_default().select(|state| state == CoverageState::Answered);
+        if let Some(first) = answered.iter().next() {
+            return Ok(Some(first.start()));
+        }
+    }
+    Ok(None)
 }
 
 /// The files of one partition as they were found.
@@ -146,12 +162,12 @@ impl<'a> Remains<'a> {
     fn examine<R: Record>(&self, stale: Option<&Sidecar>) -> Result<Option<Sidecar>, StoreError> {
         let file = match PartitionFile::open(&self.parquet) {
             Ok(file) => file,
-            Err(Unusable::NotOurs(error) | Unusable::Unknown(error)) => return Err(error),
-            // The sidecar says that another tool wrote the file.
-            Err(Unusable::Broken(error)) if stale.is_some_and(Sidecar::is_foreign) => {
-                return Err(error);
-            }
+            Err(Unusable::TooNew(error) | Unusable::Unknown(error)) => return Err(error),
+            Err(Unusable::Foreign(_)) => return self.take_over::<R>(stale),
             Err(Unusable::Broken(error)) => {
+                if stale.is_some_and(Sidecar::is_foreign) && self.access == Access::Owner {
+                    Foreign::open(self.store, self.key)?.note_set_aside(Vec::new())?;
+                }
                 self.set_aside(FindingKind::Unreadable, &error)?;
                 return Ok(None);
             }
@@ -172,6 +188,25 @@ impl<'a> Remains<'a> {
         }
     }
 
+    /// Makes a file of another tool one of ours. Whoever does not hold the series only learns what
+    /// its sidecar says.
+    fn take_over<R: Record>(&self, stale: Option<&Sidecar>) -> Result<Option<Sidecar>, StoreError> {
+        if self.access == Access::Observer {
+            return Ok(adopt::glimpse::<R>(self.key, &self.parquet, stale));
+        }
+        let foreign = Foreign::open(self.store, self.key)?;
+        match foreign.adopt::<R>() {
+            // The file is ours now and waits for its sidecar.
+            Ok(_) => self.examine::<R>(stale),
+            Err(Refused::Untrusted { kind, problem, findings }) => {
+                foreign.note_set_aside(findings)?;
+                self.set_aside(kind, &damaged(&self.parquet, problem))?;
+                Ok(None)
+            }
+            Err(Refused::Failed(error)) => Err(error),
+        }
+    }
+
     /// Writes the sidecar anew from the file, and from the old one what no file can tell: when
     /// ranges were asked, duplicates, gaps that were confirmed, findings of merges.
     fn rebuild(
@@ -187,13 +222,19 @@ impl<'a> Remains<'a> {
             first,
             last,
         };
+        let foreign = stale.filter(|stale| stale.is_foreign());
         let stale = stale.filter(|stale| self.is_about_this(stale));
-        let mut inspection = self.inspect(stale);
-        let findings = inspection.findings.drain(..).chain(describe::kept_findings(stale).cloned());
+        let coverage = &facts.footer.coverage;
+        let mut inspection = self.inspect(stale, coverage);
+        let findings = self.staging.remarks()?.into_iter().chain(inspection.findings.drain(..));
+        let findings = findings.chain(describe::kept_findings(stale).cloned());
         let findings = describe::without_repetitions(findings);
-        let state = describe::state_without_clock(self.key.month, &facts.footer.coverage);
+        let state = describe::state_without_clock(self.key.month, coverage);
         let mut sidecar = describe::sidecar(&facts, inspection, state);
         sidecar.findings = findings;
+        if let Some(foreign) = foreign {
+            adopt::carry_on(self.key, foreign, facts.last, &mut sidecar);
+        }
         if let Some(stale) = stale {
             sidecar.duplicates_removed = stale.duplicates_removed;
             sidecar.coverage =
@@ -208,13 +249,13 @@ impl<'a> Remains<'a> {
         Ok(sidecar)
     }
 
-    fn inspect(&self, stale: Option<&Sidecar>) -> Inspection {
+    fn inspect(&self, stale: Option<&Sidecar>, coverage: &Coverage) -> Inspection {
         if self.access == Access::Observer {
             return Inspection::default();
         }
         let unknown = SilenceFacts::default();
         let before = describe::confirmed_before(stale, &unknown);
-        let known = describe::silence_known(stale, &before, &unknown);
+        let known = describe::silence_known(stale, &before, &unknown, coverage);
         let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known);
         describe::carry_classes(&mut inspection.gaps, &before);
         inspection
@@ -279,7 +320,8 @@ impl<'a> Remains<'a> {
 
     fn read_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
         let Some(bytes) = read_if_any(&self.sidecar)? else { return Ok(None) };
-        Ok(Sidecar::from_json(&bytes).ok())
+        let foreign = || Said::read(&bytes).map(|said| said.to_sidecar(self.key));
+        Ok(Sidecar::from_json(&bytes).ok().or_else(foreign))
     }
 
     fn file_size(&self) -> Result<Option<u64>, StoreError> {

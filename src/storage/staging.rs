@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{EpochRange, Finding, FindingKind, PartitionKey, Record, Segment, StoreError};
 
+use super::adopt::Adoption;
 use super::atomic::{self, DRAFT_SUFFIX, Draft};
 use super::errors::{damaged, io_error};
 use super::segment::{self, Refused, StagedSegment};
@@ -20,6 +21,7 @@ use super::{Access, ParquetStore};
 const SEGMENT_SUFFIX: &str = ".segment";
 const INTENT: &str = "publish.intent";
 const REMARKS: &str = "remarks";
+const ADOPTION: &str = "adoption";
 
 /// What a publish is about to do, written before the Parquet file takes its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,7 +66,7 @@ impl<'a> Staging<'a> {
         let mut segments = Vec::new();
         for path in self.entries()? {
             let name = file_name(&path);
-            if name == INTENT || name == REMARKS {
+            if [INTENT, REMARKS, ADOPTION].contains(&name.as_str()) {
                 continue;
             }
             if name.ends_with(DRAFT_SUFFIX) {
@@ -114,13 +116,30 @@ impl<'a> Staging<'a> {
     pub(super) fn remarks(&self) -> Result<Vec<Finding>, StoreError> {
         let bytes = read_if_any(&self.dir.join(REMARKS))?;
         // Remarks that cannot be read name nothing any more; the quarantine still shows the files.
-        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
+        let remarks: Option<Vec<Finding>> =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let adoption = self.adoption()?.map(|adoption| adoption.findings);
+        Ok(adoption.into_iter().chain(remarks).flatten().collect())
+    }
+
+    /// What was noted when the partition was taken over from another tool.
+    pub(super) fn adoption(&self) -> Result<Option<Adoption>, StoreError> {
+        let bytes = read_if_any(&self.dir.join(ADOPTION))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Keeps what is to be told of a partition of another tool, before it is touched.
+    pub(super) fn note_adoption(&self, adoption: &Adoption) -> Result<(), StoreError> {
+        self.make()?;
+        self.write(ADOPTION, adoption)
     }
 
     /// Keeps a finding for the next publish, whichever run makes it.
     pub(super) fn remember(&self, finding: Finding) -> Result<(), StoreError> {
         self.make()?;
-        let mut remarks = self.remarks()?;
+        let bytes = read_if_any(&self.dir.join(REMARKS))?;
+        let mut remarks: Vec<Finding> =
+            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         if !remarks.contains(&finding) {
             remarks.push(finding);
         }
@@ -137,6 +156,7 @@ impl<'a> Staging<'a> {
             atomic::remove_if_any(&self.dir.join(name))?;
         }
         atomic::remove_if_any(&self.dir.join(REMARKS))?;
+        atomic::remove_if_any(&self.dir.join(ADOPTION))?;
         atomic::sync_dir(&self.dir)?;
         self.forget_intent()?;
         atomic::remove_dir_if_empty(&self.dir);

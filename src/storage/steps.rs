@@ -19,6 +19,8 @@ pub(super) enum Op<'a> {
     Sync(&'a Path),
     /// A file changes its name, replacing what had the new one.
     Rename(&'a Path, &'a Path),
+    /// A file gets a second name.
+    Link(&'a Path, &'a Path),
     /// The names in a folder become durable.
     SyncDir(&'a Path),
     /// An empty folder appears.
@@ -57,6 +59,7 @@ pub(super) mod recorder {
         /// With all that the file holds.
         Sync(PathBuf, Vec<u8>),
         Rename(PathBuf, PathBuf),
+        Link(PathBuf, PathBuf),
         SyncDir(PathBuf),
         MakeDir(PathBuf),
         Remove(PathBuf),
@@ -76,6 +79,7 @@ pub(super) mod recorder {
             Op::Write(path) => Event::Write(own(path)),
             Op::Sync(path) => Event::Sync(own(path), fs::read(path).unwrap()),
             Op::Rename(from, to) => Event::Rename(own(from), own(to)),
+            Op::Link(from, to) => Event::Link(own(from), own(to)),
             Op::SyncDir(path) => Event::SyncDir(own(path)),
             Op::MakeDir(path) => Event::MakeDir(own(path)),
             Op::Remove(path) => Event::Remove(own(path)),

@@ -1,10 +1,12 @@
 //! Tests over real sockets, files and processes. The server is always the simulated exchange.
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod adopt;
 mod cli;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
 mod download;
+mod old_cache;
 mod process;
 mod support;

@@ -1,6 +1,7 @@
 //! One file for each command: what it does, step by step, over the parts that `wiring` puts
 //! together.
 
+pub(super) mod adopt;
 pub(super) mod download;
 mod mixing;
 pub(super) mod simulate;

@@ -7,7 +7,7 @@
 //! `download` adds `complete`, `ending` (`finished`, `cancelled`, `outage`, `store_failed`),
 //! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
 //! `waited_secs`, and the lists
-//! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `not_offered`, `staged`, `not_reached`,
+//! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `locked`, `not_offered`, `staged`, `not_reached`,
 //!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
 //!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
 //! - `not_offered`: series, `months`, `history_begins`;
@@ -16,6 +16,11 @@
 //! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `estimated_secs`, `failed_series`, and
 //! `partitions`: series, `month`, `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
 //! `missing_secs`, `requests`, `rows`.
+//!
+//! `adopt` adds `root`, `dry_run`, `rows_kept`, `rows_set_aside`, `strangers` (findings),
+//! `held_series`, and `partitions`: series, `month`, `fate` (`adopted`, `set_aside`, `locked`,
+//! `failed`), `reason`, `rows` (in the old file), `rows_kept`, `rows_repeated`, `rows_set_aside`,
+//! `quarantined` (paths), `findings`.
 //!
 //! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
 
@@ -26,9 +31,12 @@ use serde_json::{Value, json};
 use crate::domain::{EpochRange, PartitionKey, RangeSet, Series};
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Plan, Summary};
 
+use crate::storage::Adoption;
+
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::settings::Rate;
+use super::adopt::TakenOver;
 use super::plan::time_needed;
 use super::summary::{gap_counts, not_offered, rows, walls};
 use super::verify::Checked;
@@ -121,10 +129,46 @@ pub fn verify(root: &Path, checked: &Checked, session: &str, exit: ExitCode) -> 
     with_head("verify", session, exit, &Value::Null, body)
 }
 
+/// What became of the partitions of another tool.
+pub fn adopt(root: &Path, result: &TakenOver, session: &str, exit: ExitCode) -> Value {
+    let partition = |(key, end): &(PartitionKey, Result<Adoption, Vec<String>>)| {
+        let body = match end {
+            Err(chain) => json!({ "fate": "failed", "reason": chain.join(": ") }),
+            Ok(adoption) => json!({
+                "fate": adoption.fate,
+                "reason": null,
+                "rows": adoption.n_rows,
+                "rows_kept": adoption.n_kept,
+                "rows_repeated": adoption.n_repeated,
+                "rows_set_aside": adoption.n_set_aside,
+                "quarantined": adoption
+                    .quarantined
+                    .iter()
+                    .map(|place| place.display().to_string())
+                    .collect::<Vec<_>>(),
+                "findings": adoption.findings,
+            }),
+        };
+        with_key(key, body)
+    };
+    let totals = result.totals();
+    let body = json!({
+        "root": root.display().to_string(),
+        "dry_run": result.is_dry_run,
+        "rows_kept": totals.n_rows_kept,
+        "rows_set_aside": totals.n_rows_set_aside,
+        "partitions": result.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "strangers": result.strangers,
+        "held_series": with_reasons(&result.held),
+    });
+    with_head("adopt", session, exit, &Value::Null, body)
+}
+
 fn partition(partition: &PartitionSummary) -> Value {
     let (outcome, reason) = match &partition.outcome {
         PartitionOutcome::Published(_) => ("published", None),
         PartitionOutcome::UpToDate { .. } => ("up_to_date", None),
+        PartitionOutcome::Locked { .. } => ("locked", None),
         PartitionOutcome::NotOffered => ("not_offered", None),
         PartitionOutcome::Staged => ("staged", None),
         PartitionOutcome::NotReached => ("not_reached", None),
@@ -156,7 +200,7 @@ fn partition(partition: &PartitionSummary) -> Value {
             body["path"] = published.path.display().to_string().into();
             body["gaps"] = Value::Object(gaps.into_iter().collect());
         }
-        PartitionOutcome::UpToDate { record_count } => {
+        PartitionOutcome::UpToDate { record_count } | PartitionOutcome::Locked { record_count } => {
             body["rows"] = (*record_count).into();
             body["rows_new"] = 0.into();
         }

@@ -1,6 +1,7 @@
 //! What a command tells at its end: results on stdout as text or as one JSON object, errors with
 //! their causes and a hint on stderr.
 
+pub mod adopt;
 pub mod json;
 pub mod plan;
 #[cfg(test)]

@@ -42,6 +42,10 @@ pub fn write(out: &mut dyn Write, plan: &Plan, rate: Rate) -> io::Result<()> {
 
 fn row(partition: &PlannedPartition) -> Vec<String> {
     let to_do = match (partition.missing.is_empty(), partition.not_offered) {
+        _ if partition.is_locked => "nothing, locked".to_owned(),
+        (true, _) if !partition.kept.is_empty() => {
+            "nothing, kept as another tool left it".to_owned()
+        }
         (true, None) => "nothing, proved".to_owned(),
         (true, Some(_)) => "nothing, the rest is not offered".to_owned(),
         (false, _) if partition.state.is_some() => {

@@ -132,6 +132,8 @@ pub(crate) fn plan() -> Plan {
             not_offered: None,
             lost: RangeSet::new(),
             missing: RangeSet::from(wanted),
+            kept: RangeSet::new(),
+            is_locked: false,
             state: None,
             record_count: 0,
             n_requests: 1_340,

@@ -61,6 +61,9 @@ fn row(partition: &PartitionSummary) -> Vec<String> {
         PartitionOutcome::UpToDate { record_count } => {
             ("up to date".into(), thousands(*record_count), "0".into(), nothing(), nothing())
         }
+        PartitionOutcome::Locked { record_count } => {
+            ("locked".into(), thousands(*record_count), "0".into(), nothing(), nothing())
+        }
         PartitionOutcome::Staged => ("staged".into(), nothing(), nothing(), nothing(), nothing()),
         PartitionOutcome::NotReached => {
             ("not reached".into(), nothing(), nothing(), nothing(), nothing())
@@ -162,7 +165,9 @@ pub(super) fn walls(summary: &Summary, planned: &Walls) -> Walls {
 pub(super) fn rows(summary: &Summary) -> (u64, u64) {
     summary.partitions.iter().fold((0, 0), |(rows, new), partition| match &partition.outcome {
         PartitionOutcome::Published(p) => (rows + p.record_count, new + p.n_new),
-        PartitionOutcome::UpToDate { record_count } => (rows + record_count, new),
+        PartitionOutcome::UpToDate { record_count } | PartitionOutcome::Locked { record_count } => {
+            (rows + record_count, new)
+        }
         _ => (rows, new),
     })
 }

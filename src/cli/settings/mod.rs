@@ -5,19 +5,19 @@ mod parse;
 pub mod simulate;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::{Granularity, Kind, Series, Symbol};
 use crate::download::{DownloadRequest, Window};
 
 use super::args::{
-    DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, VerifyArgs, WhatArgs,
+    AdoptArgs, DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, VerifyArgs, WhatArgs,
 };
 use super::error::Failure;
 pub use values::{
-    Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate, Talk, Token,
-    VerifySettings, Volume,
+    AdoptSettings, Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate,
+    Talk, Token, VerifySettings, Volume,
 };
 
 use parse::{BadValue, choice, day, duration, number, quoted};
@@ -117,6 +117,18 @@ pub fn verify(args: &VerifyArgs, origins: &Origins) -> Result<VerifySettings, Se
     })
 }
 
+/// Reads what `adopt` shall do.
+///
+/// # Errors
+///
+/// If a symbol or the folder is none.
+pub fn adopt(args: &AdoptArgs, origins: &Origins) -> Result<AdoptSettings, SettingsError> {
+    let texts = args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
+    let symbols = texts.map(|text| symbol(text, origins)).collect::<Result<_, _>>()?;
+    let root = some_folder(&args.output, origins)?;
+    Ok(AdoptSettings { root, symbols, dry_run: args.dry_run })
+}
+
 /// Reads the main job.
 ///
 /// # Errors
@@ -144,7 +156,7 @@ pub fn download(
     warnings.extend(rate_warning(pace.rate, is_local));
     Ok(DownloadSettings {
         request,
-        output: folder(&args.place, origins)?,
+        output: some_folder(&args.place.output, origins)?,
         api,
         endpoint,
         app_id: named("app-id", origins, number(&args.place.app_id, 1..=u32::MAX))?,
@@ -176,16 +188,7 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
     let kinds = kinds(args, origins)?;
     let mut series = Vec::new();
     for text in args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let symbol: Symbol = named(
-            "symbol",
-            origins,
-            text.parse().map_err(|_| {
-                BadValue::new(
-                    format!("{} is not a symbol", quoted(text)),
-                    "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
-                )
-            }),
-        )?;
+        let symbol = symbol(text, origins)?;
         for kind in &kinds {
             let wanted = Series { symbol: symbol.clone(), kind: *kind };
             if !series.contains(&wanted) {
@@ -200,6 +203,16 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
         ));
     }
     Ok(series)
+}
+
+fn symbol(text: &str, origins: &Origins) -> Result<Symbol, SettingsError> {
+    let symbol = text.parse().map_err(|_| {
+        BadValue::new(
+            format!("{} is not a symbol", quoted(text)),
+            "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
+        )
+    });
+    named("symbol", origins, symbol)
 }
 
 fn kinds(args: &WhatArgs, origins: &Origins) -> Result<Vec<Kind>, SettingsError> {
@@ -314,12 +327,12 @@ fn endpoint(
     Ok(Some(endpoint))
 }
 
-fn folder(args: &PlaceArgs, origins: &Origins) -> Result<PathBuf, SettingsError> {
-    if args.output.as_os_str().is_empty() {
+fn some_folder(output: &Path, origins: &Origins) -> Result<PathBuf, SettingsError> {
+    if output.as_os_str().is_empty() {
         let empty = BadValue::new("it is empty", "name a folder, for instance `data_cache`");
         return named("output", origins, Err(empty));
     }
-    Ok(args.output.clone())
+    Ok(output.to_path_buf())
 }
 
 /// The token of the file, else the one of the environment.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::Symbol;
 use crate::download::DownloadRequest;
 
 /// Which of the two APIs is spoken.
@@ -163,6 +164,17 @@ pub struct FileSettings {
     pub gap_threshold_secs: Option<i64>,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
+}
+
+/// What `adopt` shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptSettings {
+    /// Folder of the old cache.
+    pub root: PathBuf,
+    /// Only these symbols; empty means all.
+    pub symbols: Vec<Symbol>,
+    /// Whether only what would be done is shown.
+    pub dry_run: bool,
 }
 
 /// What `verify` shall do.

@@ -81,6 +81,9 @@ pub struct Scope {
     pub first_held: Option<Epoch>,
     /// Silence of earlier runs that nothing explained: asked once more.
     pub recheck: Vec<EpochRange>,
+    /// Seconds of which rows of another tool are on disk: nothing is lost where they fall behind
+    /// the wall.
+    pub kept: RangeSet,
 }
 
 /// Pages through one partition.
@@ -495,6 +498,12 @@ impl<R: Record> Pager<R> {
 
     /// `not_offered` is only ever a prefix: what lies behind a row already received is lost.
     fn note_lost(&self, lost: EpochRange, events: &mut Vec<Event<R>>) {
+        let mut gone = RangeSet::from(lost);
+        self.scope.kept.iter().for_each(|range| gone.remove(range));
+        gone.iter().for_each(|range| self.note_gone(range, events));
+    }
+
+    fn note_gone(&self, lost: EpochRange, events: &mut Vec<Event<R>>) {
         let first_held = [self.scope.first_held, self.oldest_row].into_iter().flatten().min();
         let prefix_end = match (self.scope.is_oldest, first_held) {
             (false, _) => lost.start(),

@@ -73,6 +73,7 @@ fn scope(missing: &[EpochRange], is_oldest: bool) -> Scope {
         is_oldest,
         first_held: None,
         recheck: Vec::new(),
+        kept: RangeSet::new(),
     }
 }
 

@@ -1,10 +1,6 @@
 //! What cannot be trusted is set aside and named; what is not ours is not touched.
 
-use std::sync::Arc as Shared;
-
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use parquet::arrow::ArrowWriter;
-
+use super::foreign::{FOREIGN_SIDECAR, write_foreign};
 use super::*;
 use crate::domain::PartitionState;
 
@@ -274,47 +270,18 @@ fn a_sidecar_without_its_file_describes_nothing() {
     );
 }
 
-/// A partition as another tool writes it.
-fn write_foreign(archive: &Archive, sidecar: Option<&str>) {
-    let path = archive.parquet();
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let columns: Vec<ArrayRef> = vec![
-        Shared::new(Int64Array::from(vec![START, START + 2])),
-        Shared::new(Float64Array::from(vec![1.0, 2.0])),
-    ];
-    let batch = RecordBatch::try_new(crate::format::schema::schema::<Tick>(), columns).unwrap();
-    let mut writer =
-        ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    if let Some(sidecar) = sidecar {
-        fs::write(archive.sidecar_path(), sidecar).unwrap();
-    }
-}
-
-const FOREIGN_SIDECAR: &str = r#"{"schema_version": "1.0.0", "symbol": "R_100",
-    "data_type": "ticks", "granularity": null, "start_epoch": 0, "end_epoch": 0,
-    "record_count": 2, "gaps_detected": 0, "duplicates_removed": 0, "locked": false}"#;
-
 #[test]
-fn a_file_of_another_tool_is_refused_and_stays() {
-    for sidecar in [None, Some(FOREIGN_SIDECAR)] {
-        let archive = Archive::new();
-        write_foreign(&archive, sidecar);
-        let before = archive.files();
-        let store = archive.store("a");
-        let error = load_owned(&store).unwrap_err();
-        assert!(error.to_string().contains("was written by another tool"), "{error}");
-        publish_with(&store, &publication()).unwrap_err();
-        assert_eq!(archive.files(), before);
-    }
-    // Broken, but its sidecar says whose it is.
+fn a_broken_file_of_another_tool_is_set_aside_with_its_sidecar() {
     let archive = Archive::new();
     write_foreign(&archive, Some(FOREIGN_SIDECAR));
     edit(&archive.parquet(), |bytes| bytes.truncate(20));
     let before = archive.files();
-    load_owned(&archive.store("a")).unwrap_err();
-    assert_eq!(archive.files(), before);
+    assert!(load(&archive.store("a")).unwrap().published.is_empty());
+    assert_eq!(archive.files(), before, "without the lock nothing is moved");
+    let stored = load_owned(&archive.store("a")).unwrap();
+    assert!(stored.published.is_empty() && stored.has_remarks);
+    assert_eq!(archive.names_in(".titan/quarantine/R_100/ticks").len(), 2);
+    assert!(archive.names_in("R_100").is_empty());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod folders;
+mod foreign;
 mod identity;
 mod merging;
 mod power;

@@ -93,6 +93,7 @@ impl Disk {
             }
             Event::Sync(path, bytes) => self.fill(&below(path), bytes, !is_lost),
             Event::Rename(from, to) => self.rename(&below(from), &below(to)),
+            Event::Link(from, to) => self.link(&below(from), &below(to)),
             // The root's own name lies outside.
             Event::SyncDir(path) if path.starts_with(root) && !is_lost => {
                 self.sync_folder(&below(path));
@@ -134,6 +135,13 @@ impl Disk {
         let new = self.set(to.clone(), Some(node));
         let gone = self.set(from.clone(), None);
         self.bonds.push(Bond(from, gone, to, new));
+    }
+
+    fn link(&mut self, from: &Path, to: &Path) {
+        let (from, to) = (self.find(from), self.find(to));
+        let (from, to) = from.zip(to).expect("both folders are there");
+        let node = self.now(&from);
+        self.set(to, node);
     }
 
     fn remove_folder(&mut self, path: &Path) {

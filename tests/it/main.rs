@@ -6,5 +6,6 @@ mod cli;
 #[cfg(debug_assertions)]
 mod crash;
 mod download;
+mod owners;
 mod process;
 mod support;

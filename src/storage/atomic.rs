@@ -131,6 +131,7 @@ pub(super) fn keep(from: &Path, to: &Path, unique: &str) -> Result<(), StoreErro
         Err(error) => return Err(io_error("open", from)(error)),
     };
     // Whoever wrote it need not have synced it, and soon this name is the only one.
+    step(Op::Sync(from));
     file.sync_all().map_err(io_error("sync", from))?;
     if fs::symlink_metadata(to).is_ok() || link(from, to).is_ok() {
         return sync_dir(parent_of(to));

@@ -134,9 +134,11 @@ mod stop {
             let told = log.and_then(|mut log| writeln!(log, "{op:?}"));
             told.expect("a test that asks for the steps can be told them");
         }
-        while *n_steps >= plan.stop_at {
-            // For ever, and with the lock: no other thread takes a step any more.
-            std::thread::park();
+        if *n_steps >= plan.stop_at {
+            loop {
+                // With the lock: no other thread takes a step any more.
+                std::thread::park();
+            }
         }
     }
 

@@ -8,5 +8,6 @@ mod cli;
 mod crash;
 mod download;
 mod old_cache;
+mod owners;
 mod process;
 mod support;

@@ -139,9 +139,10 @@ fn a_file_is_never_replaced_by_one_that_was_merged_without_it() {
 
         stage(&fast, range(6000, 7000), &rows);
         publish(&fast);
-        let before = archive.files();
+        let before = archive.bytes();
         let error = work.take_name(written).unwrap_err();
         assert!(error.to_string().contains("another run"), "{error}");
-        assert_eq!(archive.files(), before);
+        assert_eq!(archive.bytes(), before);
+        assert_eq!(archive.names_in("R_100/ticks/").len(), 2, "its draft is gone");
     }
 }

@@ -3,6 +3,7 @@
 mod judge;
 mod model;
 mod story;
+mod table;
 
 use std::collections::BTreeSet;
 

@@ -105,6 +105,8 @@ pub struct PlannedPartition {
     pub lost: RangeSet,
     /// The wanted seconds still to be asked.
     pub missing: RangeSet,
+    /// Those of them that are settled already and are asked again only to be compared.
+    pub again: RangeSet,
     /// State of what is published already.
     pub state: Option<PartitionState>,
     /// Rows published already.

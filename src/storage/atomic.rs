@@ -105,6 +105,20 @@ pub(super) fn move_aside(from: &Path, to: &Path) -> Result<(), StoreError> {
     sync_dir(parent_of(from))
 }
 
+/// Keeps the content of `from` under the free name `to` as well, durably. The folder of `to` must
+/// exist. No file of an archive is ever changed in place, so a second name for it is a copy.
+pub(super) fn keep_copy(from: &Path, to: &Path, unique: &str) -> Result<(), StoreError> {
+    if fs::hard_link(from, to).is_ok() {
+        return sync_dir(parent_of(to));
+    }
+    // Not every file system has links.
+    let mut source = File::open(from).map_err(io_error("open", from))?;
+    let draft = Draft::create(to, unique)?;
+    std::io::copy(&mut source, &mut draft.writer()?).map_err(io_error("write", draft.path()))?;
+    draft.sync()?;
+    draft.rename()?.sync_dir()
+}
+
 /// Makes `dir` and whatever is missing above it, durably; returns what it made, outermost first.
 ///
 /// `mode` holds for `dir` itself (on Unix, before the process's mask).

@@ -11,7 +11,8 @@
 //! | `segment`, `staging` | answers on their way; checked before they are believed |
 //! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
-//! | `recover` | what a crash or a foreign hand left behind |
+//! | `recover`, `salvage` | what a crash or a foreign hand left behind; the good days of a damaged file |
+//! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 
 mod atomic;
@@ -19,11 +20,13 @@ mod describe;
 mod encode;
 mod errors;
 mod facts;
+mod keep;
 mod lock;
 mod merge;
 mod publish;
 mod read;
 mod recover;
+mod salvage;
 mod segment;
 mod staging;
 #[cfg(test)]
@@ -36,8 +39,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::domain::{
-    Epoch, Month, PartitionInspector, PartitionKey, PartitionStore, Publication, Published, Record,
-    Segment, Series, StoreError, StoredPartition,
+    Epoch, Finding, Month, PartitionInspector, PartitionKey, PartitionStore, Publication,
+    Published, Record, Segment, Series, StoreError, StoredPartition,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -45,6 +48,7 @@ use crate::format::schema::price_columns;
 use atomic::Draft;
 use encode::FileOptions;
 use errors::{damaged, io_error};
+use segment::Origin;
 use staging::Staging;
 
 pub use encode::{Compression, InvalidCompression};
@@ -222,7 +226,12 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 
     fn stage(&self, key: &PartitionKey, segment: &Segment<R>) -> Result<(), StoreError> {
         check_kind::<R>(key)?;
-        Staging::new(self, key).add(segment)
+        Staging::new(self, key).add(segment, Origin::Asked)
+    }
+
+    fn remember(&self, key: &PartitionKey, findings: &[Finding]) -> Result<(), StoreError> {
+        check_kind::<R>(key)?;
+        Staging::new(self, key).remember(findings.iter().cloned())
     }
 
     /// Where neither a file nor an answer exists, nothing is written: the result then counts no

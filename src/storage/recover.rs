@@ -18,7 +18,9 @@ use crate::format::{FORMAT_VERSION, Layout, Sidecar};
 use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
+use super::keep;
 use super::read::{PartitionFile, Unusable, file_sha256};
+use super::salvage;
 use super::staging::{Intent, Staging, file_name, list, read_if_any, remove_if_any};
 use super::{Access, ParquetStore, describe};
 
@@ -30,9 +32,16 @@ pub(super) fn load<R: Record>(
 ) -> Result<StoredPartition, StoreError> {
     let sidecar = Remains::new(store, key, access).settle::<R>()?;
     let segments = Staging::new(store, key).scan::<R>(access)?;
+    let (answers, lost): (Vec<_>, Vec<_>) =
+        segments.iter().partition(|segment| segment.header.holds_rows());
     let staged_pip_size = segments.iter().filter_map(|segment| segment.header.pip_size).max();
     let mut stored = StoredPartition {
-        staged: segments.iter().map(|segment| segment.range).collect(),
+        staged: answers.iter().map(|segment| segment.range).collect(),
+        lost: lost.iter().map(|segment| segment.range).collect(),
+        unexplained: segments
+            .iter()
+            .flat_map(|segment| segment.header.silence().1.iter().collect::<Vec<_>>())
+            .collect(),
         pip_size: staged_pip_size,
         ..StoredPartition::default()
     };
@@ -43,8 +52,11 @@ pub(super) fn load<R: Record>(
         stored.last_row = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
         stored.state = sidecar.state;
         stored.locked = sidecar.locked;
-        stored.unexplained =
-            unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)).collect();
+        stored
+            .unexplained
+            .extend(unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)));
+        stored.first_held = sidecar.first_held;
+        stored.restatement_accepted = keep::is_accepted(&sidecar);
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
     }
     Ok(stored)
@@ -128,6 +140,9 @@ impl<'a> Remains<'a> {
         let settled = if is_described { sidecar } else { self.examine::<R>(sidecar.as_ref())? };
         // The segments stay: merged again they give the same rows and the same file.
         if self.access == Access::Owner {
+            if sha256 == intent.new_sha256 {
+                self.staging.remember(intent.accepted.clone())?;
+            }
             self.staging.forget_intent()?;
         }
         Ok(settled)
@@ -143,20 +158,19 @@ impl<'a> Remains<'a> {
                 return Err(error);
             }
             Err(Unusable::Broken(error)) => {
-                self.set_aside(FindingKind::Unreadable, &error)?;
+                self.give_up::<R>(FindingKind::Unreadable, &error)?;
                 return Ok(None);
             }
         };
         if file.footer.key != *self.key {
             let problem = format!("is the file of {} by its footer", file.footer.key);
-            self.set_aside(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
+            self.give_up::<R>(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
             return Ok(None);
         }
         match file.verify_rows::<R>() {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
-                // A later version may keep the days whose own hash still holds.
-                self.set_aside(FindingKind::RowsHash, &error)?;
+                self.give_up::<R>(FindingKind::RowsHash, &error)?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -190,6 +204,7 @@ impl<'a> Remains<'a> {
             sidecar.coverage =
                 describe::timed_coverage(&facts.footer.coverage, &stale.coverage, &[]);
             sidecar.source = stale.source.clone();
+            sidecar.first_held = stale.first_held;
         }
         if self.access == Access::Owner {
             tracing::warn!(path = %self.sidecar.display(), "the sidecar was lost or stale and is rebuilt");
@@ -211,11 +226,31 @@ impl<'a> Remains<'a> {
         inspection
     }
 
-    /// Moves file and sidecar to quarantine and remembers why for the next publish.
-    pub(super) fn set_aside(
+    /// Stages the good days of the damaged published file, then sets it aside.
+    ///
+    /// In this order: after a crash in between the file is still there, and is saved again.
+    pub(super) fn give_up<R: Record>(
         &self,
         kind: FindingKind,
         problem: &StoreError,
+    ) -> Result<(), StoreError> {
+        if self.access == Access::Observer {
+            return self.set_aside(kind, problem, "");
+        }
+        let sidecar = self.read_sidecar()?.filter(|sidecar| self.is_about_this(sidecar));
+        let saved =
+            salvage::salvage::<R>(&self.staging, self.key, &self.parquet, sidecar.as_ref())?;
+        self.staging.remember(describe::kept_findings(sidecar.as_ref()).cloned())?;
+        self.set_aside(kind, problem, &saved.to_string())
+    }
+
+    /// Moves file and sidecar to quarantine and remembers why for the next publish; `saved` says
+    /// what was kept of it.
+    fn set_aside(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+        saved: &str,
     ) -> Result<(), StoreError> {
         tracing::warn!(partition = %self.key, %problem, "a published file cannot be trusted");
         if self.access == Access::Observer {
@@ -231,9 +266,9 @@ impl<'a> Remains<'a> {
             kind,
             self.key,
             "the rows and the coverage that were published",
-            format!("{problem}; it was set aside as `{kept_as}` and its rows are asked again"),
+            format!("{problem}; it was set aside as `{kept_as}`{saved}"),
         );
-        self.staging.remember(finding)?;
+        self.staging.remember([finding])?;
         for (from, to) in [&self.sidecar, &self.parquet].into_iter().zip(places.iter().rev()) {
             if fs::symlink_metadata(from).is_ok() {
                 atomic::move_aside(from, to)?;
@@ -246,7 +281,11 @@ impl<'a> Remains<'a> {
     fn without_file(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
-            self.set_aside(FindingKind::SidecarMismatch, &problem)?;
+            self.set_aside(
+                FindingKind::SidecarMismatch,
+                &problem,
+                ", and its rows are asked again",
+            )?;
         }
         if self.access == Access::Owner {
             self.staging.forget_intent()?;

@@ -3,5 +3,7 @@
 
 mod cli;
 mod download;
+mod nightly;
 mod process;
+mod restate;
 mod support;

@@ -351,7 +351,8 @@ impl<'a> Work<'a> {
     fn old_findings(&self, told: &[Finding]) -> Vec<Finding> {
         let mut kept: Vec<Finding> =
             describe::kept_findings(self.old.as_ref().map(|old| &old.sidecar)).cloned().collect();
-        if !told.iter().any(keep::says_accepted) {
+        let is_wished = self.publication.restatements == Restatements::Accept;
+        if !is_wished && !told.iter().any(keep::says_accepted) {
             return kept;
         }
         let asked = self.segments.iter().filter(|segment| !segment.header.salvaged);

@@ -371,11 +371,11 @@ fn a_disagreement_that_is_overcome_is_withdrawn() {
     // The lane above the lowest lies about the position that both share.
     let lie = |_, ask: Ask, mut page: Page<Tick>| {
         let is_lane = ask.range.len_secs() > 10 && ask.range.start().secs() > T0;
-        if let Some(first) = page.records.first_mut().filter(|_| is_lane && n_lies < 2) {
-            if *at.get_or_insert(first.epoch) == first.epoch {
-                first.quote = 1.0;
-                n_lies += 1;
-            }
+        if let Some(first) = page.records.first_mut().filter(|_| is_lane && n_lies < 2)
+            && *at.get_or_insert(first.epoch) == first.epoch
+        {
+            first.quote = 1.0;
+            n_lies += 1;
         }
         Ok(page)
     };

@@ -174,6 +174,20 @@ pub struct PlaceArgs {
     /// Keep the archive in this folder
     #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
     pub output: PathBuf,
+    /// Ask again for what is proved already, and compare
+    ///
+    /// Every wanted second that the source still offers is asked, in sealed months too, but never
+    /// in locked ones. Published rows stay, new rows are added, and another price for a published
+    /// row is refused and reported.
+    #[arg(long, env = "TITAN_NO_RESUME", value_parser = BoolishValueParser::new())]
+    pub no_resume: bool,
+    /// Take newer prices of the source in this month, like R_100/ticks/2026-03
+    ///
+    /// The month is asked again whole, once. The file published before is kept in
+    /// `.titan/quarantine/`. Repeat it or separate several by commas.
+    #[arg(long, value_name = "SYMBOL/KIND/YYYY-MM", value_delimiter = ',')]
+    #[arg(env = "TITAN_ACCEPT_RESTATEMENT")]
+    pub accept_restatement: Vec<String>,
     /// Ask this endpoint instead of the one of the API
     #[arg(long, value_name = "URL", env = "TITAN_ENDPOINT")]
     pub endpoint: Option<String>,
@@ -415,7 +429,7 @@ impl Origins {
 }
 
 /// Id and long name of the options that hold a value and can come from the environment.
-const VALUE_OPTIONS: [(&str, &str); 25] = [
+const VALUE_OPTIONS: [(&str, &str); 26] = [
     ("symbols", "symbol"),
     ("months", "months"),
     ("start_date", "start-date"),
@@ -423,6 +437,7 @@ const VALUE_OPTIONS: [(&str, &str); 25] = [
     ("kinds", "kind"),
     ("granularities", "granularity"),
     ("output", "output"),
+    ("accept_restatement", "accept-restatement"),
     ("endpoint", "endpoint"),
     ("api", "api"),
     ("app_id", "app-id"),

@@ -62,9 +62,10 @@ impl ExitCode {
             DownloadError::Store(StoreError::Held { .. }) => Self::Held,
             // Every series failed because the run was ending, not because it is not on offer.
             DownloadError::NoSeries(_) if signal.is_some() => Self::of_signal(signal),
-            DownloadError::Store(_) | DownloadError::Window(_) | DownloadError::NoSeries(_) => {
-                Self::CannotStart
-            }
+            DownloadError::Store(_)
+            | DownloadError::Window(_)
+            | DownloadError::Restatement { .. }
+            | DownloadError::NoSeries(_) => Self::CannotStart,
         }
     }
 

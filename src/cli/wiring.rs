@@ -176,6 +176,7 @@ pub(super) struct Session {
     observer: Observer,
     source: Arc<Source>,
     store: Arc<ParquetStore>,
+    options: DownloadOptions,
     downloader: PartitionedDownloader<Source, ParquetStore>,
     /// Held until the session ends.
     guards: Vec<SeriesGuard>,
@@ -203,10 +204,10 @@ impl Session {
             Arc::clone(&source),
             Arc::clone(&store),
             reporter,
-            options,
+            options.clone(),
             parts.stop,
         );
-        Ok(Self { client, observer, source, store, downloader, guards: Vec::new() })
+        Ok(Self { client, observer, source, store, options, downloader, guards: Vec::new() })
     }
 
     /// Which of the series are on offer, if the window makes sense. Writes nothing.
@@ -216,7 +217,8 @@ impl Session {
     ) -> Result<Vec<Series>, DownloadError> {
         let asking = |what| move |source| DownloadError::Source { what, source };
         let now = self.source.server_time().await.map_err(asking("the time"))?;
-        request.window.resolve(now)?;
+        let window = request.window.resolve(now)?;
+        self.options.check_accepted(&request.series, window)?;
         let instruments = self.source.instruments().await.map_err(asking("its symbols"))?;
         let is_offered = |series: &&Series| instruments.iter().any(|i| i.symbol == series.symbol);
         Ok(request.series.iter().filter(is_offered).cloned().collect())
@@ -354,6 +356,8 @@ fn download_options(settings: &DownloadSettings, endpoint: &EndpointChoice) -> D
         settle_lag: settings.file.settle_lag,
         gap_threshold_secs: settings.file.gap_threshold_secs,
         source,
+        ask_everything: settings.ask_everything,
+        accept_restatement: settings.accept_restatement.clone(),
     }
 }
 

@@ -200,6 +200,16 @@ impl RangeSet {
         self.0.splice(from..to, EpochRange::new(start, end));
     }
 
+    /// Adds every second of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        other.iter().for_each(|range| self.insert(range));
+    }
+
+    /// Takes every second of `other` out.
+    pub fn remove_all(&mut self, other: &Self) {
+        other.iter().for_each(|range| self.remove(range));
+    }
+
     /// Takes every second of `range` out.
     pub fn remove(&mut self, range: EpochRange) {
         let from = self.0.partition_point(|r| r.end() <= range.start());

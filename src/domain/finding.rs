@@ -123,6 +123,16 @@ impl Finding {
         Self::new(Severity::Warning, kind, subject, expected, found)
     }
 
+    /// Makes a finding of [`Severity::Info`].
+    pub fn info(
+        kind: FindingKind,
+        subject: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
+        Self::new(Severity::Info, kind, subject, expected, found)
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_repair(mut self, repair: impl fmt::Display) -> Self {

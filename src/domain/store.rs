@@ -23,6 +23,19 @@ pub struct Segment<R> {
     pub n_duplicates: u64,
     /// The rows, ascending, unique, inside `range`.
     pub records: Vec<R>,
+    /// What was noted while they were asked for, kept as durably as the rows.
+    pub notes: SegmentNotes,
+}
+
+/// What a run noted beside rows. It outlives the run together with the segment that carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SegmentNotes {
+    /// Findings that are not durable yet by another segment.
+    pub findings: Vec<Finding>,
+    /// Silence inside the range that was asked again by itself and stayed silent.
+    pub confirmed: RangeSet,
+    /// Silence inside the range that was not believed yet.
+    pub doubted: RangeSet,
 }
 
 /// What the store knows of one partition before a run touches it.
@@ -38,7 +51,14 @@ pub struct StoredPartition {
     pub locked: bool,
     /// Seconds answered by staged segments that are not published yet.
     pub staged: RangeSet,
-    /// Gaps of the published file that nothing explained when it was written.
+    /// Seconds that were answered once and whose rows are lost: they are asked again, and never
+    /// count as not offered.
+    pub lost: RangeSet,
+    /// Oldest second that was ever answered, if it is older than what the coverage tells.
+    pub first_held: Option<Epoch>,
+    /// Whether newer prices of the source were accepted, and none was refused since.
+    pub restatement_accepted: bool,
+    /// Silence that nothing explained: gaps of the published file, and doubts of a stopped run.
     pub unexplained: Vec<EpochRange>,
     /// Decimals in which the series is quoted, if known.
     pub pip_size: Option<u8>,
@@ -54,6 +74,9 @@ impl StoredPartition {
         let mut coverage = self.published.clone();
         for range in self.staged.iter() {
             coverage.insert(range, super::coverage::CoverageState::Answered);
+        }
+        for range in self.lost.iter() {
+            coverage.insert(range, super::coverage::CoverageState::Failed);
         }
         coverage
     }
@@ -74,12 +97,26 @@ pub struct Publication {
     pub silence: SilenceFacts,
     /// What the download itself found.
     pub findings: Vec<Finding>,
+    /// Findings that segments carry and that asking once more has settled.
+    pub withdrawn: Vec<Finding>,
+    /// What becomes of published rows for which the source names another price.
+    pub restatements: Restatements,
     /// Facts for the sidecar: where the data came from (endpoint, API), never a secret.
     pub source: serde_json::Map<String, serde_json::Value>,
     /// Facts for the sidecar: this run's counters for the partition (requests, retries, seconds).
     pub run: serde_json::Map<String, serde_json::Value>,
     /// Seconds the partition took to download.
     pub elapsed: Duration,
+}
+
+/// What becomes of a published row for which the source names another price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Restatements {
+    /// The published row stays, and the other price is a finding.
+    #[default]
+    Refuse,
+    /// The newer price is taken, and the file published before is kept in quarantine.
+    Accept,
 }
 
 /// What is known of the silence in a partition; decides which gaps are listed and their class.
@@ -90,6 +127,8 @@ pub struct SilenceFacts {
     /// Stretches of a continuous series for which a whole answer was empty, first seen in this
     /// run; `unexplained` before another run confirms them.
     pub doubted: RangeSet,
+    /// What this run asked: there its own doubts count, and not those of a stopped run before it.
+    pub asked: RangeSet,
     /// Whether the series is quoted day and night, week-ends included; `None` if unknown.
     pub continuous: Option<bool>,
     /// Seconds between records at fixed cadence, if known.
@@ -133,6 +172,8 @@ pub struct Published {
     pub file_size: u64,
     /// What is proved now.
     pub coverage: Coverage,
+    /// Seconds that were held before and whose rows were found damaged: to be asked again.
+    pub lost: RangeSet,
     /// How far it is from never changing again.
     pub state: PartitionState,
     /// Silent stretches longer than the threshold.
@@ -168,6 +209,13 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     ///
     /// If they could not be written; nothing half written is left to be trusted.
     fn stage(&self, key: &PartitionKey, segment: &Segment<R>) -> Result<(), StoreError>;
+
+    /// Keeps findings durably for the next publish, where no segment carries them.
+    ///
+    /// # Errors
+    ///
+    /// If they could not be written.
+    fn remember(&self, key: &PartitionKey, findings: &[Finding]) -> Result<(), StoreError>;
 
     /// Merges published rows and staged segments into a new published file, checks it, commits it
     /// with its sidecar, and sweeps the staging.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Epoch, EpochRange, Record, Segment};
+use crate::domain::{Epoch, EpochRange, Record, Segment, SegmentNotes};
 
 /// One answered stretch with its rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +74,8 @@ impl<R: Record> SegmentBuffer<R> {
         self.n_rows -= run.rows.len();
         let range = EpochRange::new(start, end)?;
         let Run { asked, n_duplicates, rows: records, .. } = run;
-        Some(Segment { range, asked, pip_size, n_duplicates, records })
+        let notes = SegmentNotes::default();
+        Some(Segment { range, asked, pip_size, n_duplicates, records, notes })
     }
 }
 

@@ -68,7 +68,7 @@ enum Arrival {
 
 /// What comes back from the disk.
 enum Written {
-    Staged { job: usize, result: Result<(), StoreError> },
+    Staged { job: usize, n_findings: usize, result: Result<(), StoreError> },
     Published { job: usize, result: Box<Result<Published, StoreError>> },
 }
 
@@ -294,9 +294,12 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     fn stage(&mut self, id: usize, everything: bool) {
         let Some(active) = self.active.get_mut(&id) else { return };
         let key = each!(&active.job, j => j.key.clone());
-        while let Some(segment) = pop_segment(&mut active.job, everything) {
+        while let Some((segment, n_findings)) = pop_segment(&mut active.job, everything) {
             active.n_staging += 1;
-            self.disk.push(write_segment(Arc::clone(self.store), id, key.clone(), segment));
+            let written = write_segment(Arc::clone(self.store), key.clone(), segment);
+            self.disk.push(Box::pin(async move {
+                Written::Staged { job: id, n_findings, result: written.await }
+            }));
         }
     }
 
@@ -329,15 +332,19 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
 
     fn take_written(&mut self, written: Written) {
         match written {
-            Written::Staged { job, result } => {
+            Written::Staged { job, n_findings, result } => {
                 if let Some(active) = self.active.get_mut(&job) {
                     active.n_staging -= 1;
+                    if result.is_ok() {
+                        each!(&mut active.job, j => j.note_durable(n_findings));
+                    }
                 }
                 if let Err(error) = result {
                     self.store_failed(job, &error);
                 }
             }
             Written::Published { job, result } => match *result {
+                Ok(published) if self.mend(job, &published) => {}
                 Ok(published) => {
                     self.reporter.published(&published);
                     self.close(job, PartitionOutcome::Published(Box::new(published)));
@@ -345,6 +352,19 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
                 Err(error) => self.store_failed(job, &error),
             },
         }
+    }
+
+    /// Goes on with a partition whose publish found rows damaged that were held before.
+    fn mend(&mut self, id: usize, published: &Published) -> bool {
+        let Some(active) = self.active.get_mut(&id) else { return false };
+        let mending = match &active.job {
+            AnyJob::Ticks(job) => job.mending(published).map(AnyJob::Ticks),
+            AnyJob::Candles(job) => job.mending(published).map(AnyJob::Candles),
+        };
+        let Some(job) = mending.filter(|_| self.ending == Ending::Finished) else { return false };
+        active.job = job;
+        active.phase = Phase::Paging;
+        true
     }
 
     /// A file that cannot be trusted stops its partition; a disk that refuses stops the run.
@@ -378,15 +398,36 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             self.take_written(written);
         }
         for id in self.order.clone() {
+            if disk_works && let Err(error) = self.remember_findings(id).await {
+                self.store_failed(id, &error);
+            }
             self.close(id, PartitionOutcome::Staged);
         }
     }
+
+    /// Keeps the findings of answers that gave no segment.
+    async fn remember_findings(&self, id: usize) -> Result<(), StoreError> {
+        let Some(active) = self.active.get(&id) else { return Ok(()) };
+        let (key, findings) = each!(&active.job, j => (j.key.clone(), j.unsaved_findings()));
+        if findings.is_empty() {
+            return Ok(());
+        }
+        blocking(self.store, move |store| match key.series.kind {
+            Kind::Ticks => PartitionStore::<Tick>::remember(store, &key, &findings),
+            Kind::Candles(_) => PartitionStore::<Candle>::remember(store, &key, &findings),
+        })
+        .await
+    }
 }
 
-fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<AnySegment> {
+fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<(AnySegment, usize)> {
     match job {
-        AnyJob::Ticks(job) => job.pop_segment(everything).map(AnySegment::Ticks),
-        AnyJob::Candles(job) => job.pop_segment(everything).map(AnySegment::Candles),
+        AnyJob::Ticks(job) => {
+            job.pop_segment(everything).map(|(segment, n)| (AnySegment::Ticks(segment), n))
+        }
+        AnyJob::Candles(job) => {
+            job.pop_segment(everything).map(|(segment, n)| (AnySegment::Candles(segment), n))
+        }
     }
 }
 
@@ -435,16 +476,15 @@ fn look<S: Source>(
 
 fn write_segment<P: Store>(
     store: Arc<P>,
-    job: usize,
     key: PartitionKey,
     segment: AnySegment,
-) -> BoxFuture<'static, Written> {
+) -> BoxFuture<'static, Result<(), StoreError>> {
     Box::pin(async move {
         let write = move |store: &P| match &segment {
             AnySegment::Ticks(segment) => store.stage(&key, segment),
             AnySegment::Candles(segment) => store.stage(&key, segment),
         };
-        Written::Staged { job, result: blocking(&store, write).await }
+        blocking(&store, write).await
     })
 }
 
@@ -496,7 +536,11 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         let failed = stored.published.select(|state| state == CoverageState::Failed);
         held && !failed.covers(range)
     });
-    !stored.staged.is_empty() || may_seal || newly_lost || stored.has_remarks
+    !stored.staged.is_empty()
+        || !stored.lost.is_empty()
+        || may_seal
+        || newly_lost
+        || stored.has_remarks
 }
 
 fn job(
@@ -525,6 +569,7 @@ fn job(
         series: series.clone(),
         range,
         missing: partition.missing.clone(),
+        settled: partition.again.clone(),
         is_oldest: is_oldest && !held_before,
         first_held,
         recheck: stored.unexplained.iter().copied().filter(is_open_question).collect(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey, Publication, RangeSet,
-    Record, Segment, SilenceFacts,
+    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey, Publication, Published,
+    RangeSet, Record, Restatements, Segment, SegmentNotes, Severity, SilenceFacts,
 };
 
 use super::DownloadOptions;
@@ -34,11 +34,21 @@ pub(super) struct PartitionJob<R> {
     pub(super) key: PartitionKey,
     pub(super) n_answers: u64,
     pager: Pager<R>,
+    scope: Scope,
+    chunk_rows: usize,
+    /// Whether it only asks again for what a publish found damaged.
+    is_mending: bool,
     buffer: SegmentBuffer<R>,
     pip_size: Option<u8>,
     failed: RangeSet,
     not_offered: Option<EpochRange>,
+    /// Seconds settled before: published, and asked again only to be compared.
+    settled: RangeSet,
     findings: Vec<Finding>,
+    /// So many of the findings, from the first on, are durable: a segment carries them.
+    n_durable: usize,
+    /// Findings that asking once more has settled.
+    withdrawn: Vec<Finding>,
     n_dropped_findings: u64,
     started: Instant,
 }
@@ -59,7 +69,11 @@ impl<R: Record> PartitionJob<R> {
         };
         let findings = lost.iter().map(finding).collect();
         Self {
-            pager: Pager::new(scope),
+            settled: scope.settled.clone(),
+            pager: Pager::new(scope.clone()),
+            scope,
+            chunk_rows,
+            is_mending: false,
             key,
             n_answers: 0,
             buffer: SegmentBuffer::new(chunk_rows),
@@ -67,9 +81,42 @@ impl<R: Record> PartitionJob<R> {
             failed: lost.clone(),
             not_offered,
             findings,
+            n_durable: 0,
+            withdrawn: Vec::new(),
             n_dropped_findings: 0,
             started: Instant::now(),
         }
+    }
+
+    /// The work that is left, once, if the publish found rows damaged that were held before: they
+    /// are asked again, and what of them lies behind the wall is lost.
+    pub(super) fn mending(&self, published: &Published) -> Option<Self> {
+        let mut lost = published.lost.clone();
+        lost.remove_all(&self.failed);
+        if self.is_mending || lost.is_empty() {
+            return None;
+        }
+        let first_lost = lost.iter().next().map(EpochRange::start);
+        let missing = lost.within(self.scope.range);
+        lost.remove_all(&missing);
+        let scope = Scope {
+            missing,
+            settled: RangeSet::new(),
+            // Nobody looked for the wall where nothing was to be asked: it may have passed.
+            is_oldest: true,
+            first_held: self.scope.first_held.into_iter().chain(first_lost).min(),
+            recheck: Vec::new(),
+            ..self.scope.clone()
+        };
+        let key = self.key.clone();
+        let mut job = Self::new(key, scope, self.not_offered, &lost, self.chunk_rows);
+        job.is_mending = true;
+        job.n_answers = self.n_answers;
+        job.pip_size = self.pip_size;
+        self.failed.iter().for_each(|range| job.failed.insert(range));
+        // Told by the publish that comes, or nobody would read of them.
+        job.findings.extend(published.findings.iter().cloned());
+        Some(job)
     }
 
     pub(super) fn next_ask(&mut self, profile: &Profile) -> Option<Ask> {
@@ -126,6 +173,7 @@ impl<R: Record> PartitionJob<R> {
                 }
                 Event::Failed(range, why) => {
                     tracing::error!(partition = %self.key, %range, why, "range was not answered");
+                    self.note_not_compared(range);
                     self.failed.insert(range);
                 }
                 Event::NotOffered(range) => self.note_not_offered(range),
@@ -134,6 +182,7 @@ impl<R: Record> PartitionJob<R> {
                     effects.wall_doubted = Some(lower);
                 }
                 Event::Found(finding) => self.note_finding(finding),
+                Event::Withdrawn(finding) => self.withdraw(finding),
             }
         }
         effects
@@ -172,13 +221,53 @@ impl<R: Record> PartitionJob<R> {
         }
     }
 
-    /// Lets a segment go to the staging: one chunk while paging, everything at the end.
-    pub(super) fn pop_segment(&mut self, everything: bool) -> Option<Segment<R>> {
-        if everything {
-            self.buffer.pop(self.pip_size)
-        } else {
-            self.buffer.pop_full(self.pip_size)
+    /// What was published stays, but the wish to compare it is not fulfilled.
+    fn note_not_compared(&mut self, range: EpochRange) {
+        for range in self.settled.within(range).iter() {
+            self.note_finding(Finding::error(
+                FindingKind::CoverageMissing,
+                &self.key,
+                format!("a second answer for {range}"),
+                "none; what was published stays",
+            ));
         }
+    }
+
+    /// A disagreement that was overcome by asking again is no error any more.
+    fn withdraw(&mut self, finding: Finding) {
+        for known in self.findings.iter_mut().filter(|known| **known == finding) {
+            known.severity = Severity::Warning;
+            known.found.push_str("; asked once more, the source agreed with what is kept");
+        }
+        self.withdrawn.push(finding);
+    }
+
+    /// Lets a segment go to the staging: one chunk while paging, everything at the end. It carries
+    /// every finding that is not durable yet, so none comes to the disk later than its rows.
+    /// Returns with it how many findings are durable once it is.
+    pub(super) fn pop_segment(&mut self, everything: bool) -> Option<(Segment<R>, usize)> {
+        let mut segment = if everything {
+            self.buffer.pop(self.pip_size)?
+        } else {
+            self.buffer.pop_full(self.pip_size)?
+        };
+        let (confirmed, doubted) = self.pager.silence();
+        segment.notes = SegmentNotes {
+            findings: self.findings[self.n_durable..].to_vec(),
+            confirmed: confirmed.within(segment.range),
+            doubted: doubted.within(segment.range),
+        };
+        Some((segment, self.findings.len()))
+    }
+
+    /// The first `n_findings` findings are on disk.
+    pub(super) fn note_durable(&mut self, n_findings: usize) {
+        self.n_durable = self.n_durable.max(n_findings);
+    }
+
+    /// Findings that no segment carries to the disk.
+    pub(super) fn unsaved_findings(&self) -> Vec<Finding> {
+        self.findings[self.n_durable..].to_vec()
     }
 
     /// What the publish needs beside the staged rows.
@@ -192,6 +281,7 @@ impl<R: Record> PartitionJob<R> {
         let silence = SilenceFacts {
             confirmed,
             doubted,
+            asked: self.pager.asked().clone(),
             continuous: profile.continuous,
             interval_secs: profile.interval_secs(),
             gap_threshold_secs: options.gap_threshold_secs,
@@ -207,6 +297,12 @@ impl<R: Record> PartitionJob<R> {
             failed: self.failed.clone(),
             silence,
             findings: self.findings.clone(),
+            withdrawn: self.withdrawn.clone(),
+            restatements: if options.accept_restatement.contains(&self.key) {
+                Restatements::Accept
+            } else {
+                Restatements::Refuse
+            },
             source: options.source.clone(),
             run,
             elapsed,

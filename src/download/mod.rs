@@ -13,6 +13,7 @@ pub mod reporter;
 pub mod summary;
 pub mod wall;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,34 @@ pub struct DownloadOptions {
     pub gap_threshold_secs: Option<i64>,
     /// Facts for the sidecars: endpoint and API, never a secret.
     pub source: serde_json::Map<String, serde_json::Value>,
+    /// Whether what is proved already is asked again and compared.
+    pub ask_everything: bool,
+    /// Partitions asked again whole, once, whose rows take the newer price of the source.
+    pub accept_restatement: BTreeSet<PartitionKey>,
+}
+
+impl DownloadOptions {
+    /// Tells whether each partition whose newer prices are accepted lies in the wanted time.
+    ///
+    /// # Errors
+    ///
+    /// For the first one that does not: nothing could be accepted there.
+    pub fn check_accepted(
+        &self,
+        series: &[Series],
+        window: EpochRange,
+    ) -> Result<(), DownloadError> {
+        let is_beside = |key: &&PartitionKey| {
+            series.contains(&key.series) && key.month.range().intersect(window).is_none()
+        };
+        match self.accept_restatement.iter().find(is_beside) {
+            Some(key) => Err(DownloadError::Restatement {
+                key: key.clone(),
+                why: "the month is not in the range asked for",
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Brings series and months up to date: plans, pages, stages, publishes.
@@ -88,6 +117,14 @@ pub enum DownloadError {
     /// The window makes no sense.
     #[error("cannot download this range")]
     Window(#[from] WindowError),
+    /// Newer prices cannot be accepted for a partition that was named.
+    #[error("cannot accept newer prices for {key}: {why}")]
+    Restatement {
+        /// Which partition.
+        key: PartitionKey,
+        /// Why not.
+        why: &'static str,
+    },
     /// No series that was asked for is on offer.
     #[error("no series can be worked on: {}", reasons(.0))]
     NoSeries(Vec<(Series, String)>),

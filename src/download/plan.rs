@@ -105,6 +105,8 @@ pub struct PlannedPartition {
     pub lost: RangeSet,
     /// The wanted seconds still to be asked.
     pub missing: RangeSet,
+    /// Those of them that are settled already and are asked again only to be compared.
+    pub again: RangeSet,
     /// The wanted seconds that hold rows of another tool and are not asked: behind the wall, where
     /// nobody can be asked any more.
     pub kept: RangeSet,

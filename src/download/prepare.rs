@@ -88,6 +88,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
     let asked = source.server_time().await.map_err(asking("the time"))?;
     let clock = ServerClock { asked, at: Instant::now() };
     let window = request.window.resolve(asked)?;
+    options.check_accepted(&request.series, window)?;
     let instruments = source.instruments().await.map_err(asking("its symbols"))?;
     let facts = blocking(store, |store| Ok(store.load_facts())).await?;
     let mut prepared = Prepared {
@@ -122,6 +123,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             purpose,
             now: asked,
             settle_lag_secs,
+            options,
         };
         let planned = planner.plan(window).await;
         prepared.profiles.insert(series.clone(), profile);
@@ -129,6 +131,10 @@ pub(super) async fn prepare<S: Source, P: Store>(
             Ok(planned) => prepared.take(series, planned),
             Err(SeriesError::Wall(source)) if !concerns_one_series(source.kind) => {
                 return Err(DownloadError::Source { what: "its history", source });
+            }
+            Err(SeriesError::Locked(key)) => {
+                let why = "its sidecar says `locked`, and what is locked is never changed";
+                return Err(DownloadError::Restatement { key, why });
             }
             Err(error) => prepared.plan.failed_series.push((series.clone(), chain(&error))),
         }
@@ -197,6 +203,8 @@ enum SeriesError {
     Store(#[from] StoreError),
     #[error("cannot find out how far back its history reaches")]
     Wall(#[source] SourceError),
+    #[error("{0} is locked")]
+    Locked(PartitionKey),
 }
 
 /// Plans one series.
@@ -209,6 +217,7 @@ struct Planner<'a, S, P> {
     purpose: Purpose,
     now: Epoch,
     settle_lag_secs: i64,
+    options: &'a DownloadOptions,
 }
 
 impl<S: Source, P: Store> Planner<'_, S, P> {
@@ -218,8 +227,16 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             let Some(wanted) = closed_records(window, month, self.series.kind) else { continue };
             let key = PartitionKey { series: self.series.clone(), month };
             let stored = load(self.store, &key).await?;
-            let missing = self.missing(&stored, &key, wanted);
-            partitions.push((planned(key, wanted, missing, &stored), stored));
+            if stored.locked && self.options.accept_restatement.contains(&key) {
+                return Err(SeriesError::Locked(key));
+            }
+            let mut missing = self.missing(&stored, &key, wanted);
+            let mut again = RangeSet::new();
+            if self.is_asked_again(&stored, &key) {
+                again = stored.coverage().select(CoverageState::is_settled).within(wanted);
+                missing = RangeSet::from(wanted);
+            }
+            partitions.push((planned(key, wanted, missing, again, &stored), stored));
         }
         let first_held = self.first_held(&partitions).await?;
         let wall = self.wall(&partitions, first_held).await.map_err(SeriesError::Wall)?;
@@ -269,6 +286,15 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         missing.iter().filter_map(again).collect()
     }
 
+    /// Tells whether even what is settled is asked, to be compared.
+    ///
+    /// A month whose newer prices were accepted is not asked a second time for the same wish.
+    fn is_asked_again(&self, stored: &StoredPartition, key: &PartitionKey) -> bool {
+        let is_named = self.options.accept_restatement.contains(key);
+        let is_wished = self.options.ask_everything || is_named && !stored.restatement_accepted;
+        is_wished && !stored.locked
+    }
+
     /// The silence at the end of what is answered may only have been a record that came late: it
     /// is asked again from the last row on.
     fn tail_start(&self, stored: &StoredPartition, end: Epoch) -> Epoch {
@@ -307,8 +333,9 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             }
         }
         let first_answered = |(_, stored): &(PlannedPartition, StoredPartition)| {
-            let held = stored.coverage().select(|state| state == CoverageState::Answered);
-            held.iter().next().map(EpochRange::start)
+            let mut held = stored.coverage().select(|state| state == CoverageState::Answered);
+            held.extend(&stored.lost);
+            held.iter().next().map(EpochRange::start).into_iter().chain(stored.first_held).min()
         };
         Ok(partitions.iter().filter_map(first_answered).min())
     }
@@ -356,6 +383,7 @@ fn planned(
     key: PartitionKey,
     wanted: EpochRange,
     missing: RangeSet,
+    again: RangeSet,
     stored: &StoredPartition,
 ) -> PlannedPartition {
     PlannedPartition {
@@ -366,6 +394,7 @@ fn planned(
         missing,
         kept: RangeSet::new(),
         is_locked: stored.locked,
+        again,
         state: stored.state,
         record_count: stored.record_count,
         n_requests: 0,
@@ -429,7 +458,7 @@ fn inherited(stored: &StoredPartition) -> RangeSet {
 
 /// Nothing behind the wall is asked. What another tool left there is kept as it is. Of the rest,
 /// what lies before everything ever answered is not offered; what lies after an answer was
-/// offered once, and is lost.
+/// offered once, and is lost, unless it is held.
 fn stand_before(
     wall: Wall,
     first_held: Option<Epoch>,
@@ -449,7 +478,9 @@ fn stand_before(
     }
     if let Some(behind) = before(wall.offered_from) {
         partition.lost = partition.missing.within(behind);
+        partition.lost.remove_all(&partition.again);
         partition.missing.remove(behind);
+        partition.again.remove(behind);
     }
 }
 

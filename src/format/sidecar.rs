@@ -85,6 +85,10 @@ pub struct Sidecar {
     /// What was asked and answered, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub coverage: Vec<SidecarCoverage>,
+    /// Oldest second that was ever answered, where the coverage tells no more of it because its
+    /// rows were lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_held: Option<Epoch>,
     /// Silent stretches longer than the threshold.
     #[serde(default)]
     pub gaps: Vec<Gap>,

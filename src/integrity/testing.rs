@@ -267,6 +267,7 @@ fn sidecar_of<R: Record>(footer: &Footer, rows: &[R]) -> Sidecar {
         pip_size: footer.pip_size,
         rows_sha256: Some(footer.rows_sha256.clone()),
         coverage: coverage.collect(),
+        first_held: None,
         gaps: Vec::new(),
         findings: Vec::new(),
         days: footer.days.clone(),

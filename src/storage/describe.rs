@@ -197,6 +197,7 @@ pub(super) fn sidecar(file: &FileFacts, inspection: Inspection, state: Partition
         pip_size: footer.pip_size,
         rows_sha256: Some(footer.rows_sha256.clone()),
         coverage: timed_coverage(&footer.coverage, &[], &[]),
+        first_held: None,
         gaps: inspection.gaps,
         findings: inspection.findings,
         days: footer.days.clone(),

@@ -1,11 +1,13 @@
 //! Published rows and staged segments → one ascending stream of unique rows.
 //!
-//! A published row is never dropped and never replaced: a source that changes its mind becomes a
-//! finding. Memory: one batch of the published file and one buffer per segment that is open.
+//! A published row is never dropped, and never replaced unless a person asked for it by the name
+//! of the month: a source that changes its mind becomes a finding. Memory: one batch of the published file and one buffer per segment that is open.
 
 use std::collections::VecDeque;
 
-use crate::domain::{Epoch, Finding, FindingKind, PartitionKey, Record, Severity, StoreError};
+use crate::domain::{
+    Epoch, Finding, FindingKind, PartitionKey, Record, Restatements, Severity, StoreError,
+};
 use crate::format::RowsDigests;
 
 use super::read::Rows;
@@ -19,7 +21,19 @@ pub(super) struct Merge<R> {
     published: Option<Published<R>>,
     waiting: VecDeque<StagedSegment>,
     open: Vec<OpenSegment<R>>,
+    restatements: Restatements,
+    /// What the open segments say of one epoch, and when they were asked; reused row by row.
+    answers: Vec<(Epoch, R)>,
+    accepted: Accepted,
     remarks: Remarks,
+}
+
+/// Published rows that took a newer price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Accepted {
+    pub(super) n_rows: u64,
+    pub(super) first: Option<Epoch>,
+    pub(super) last: Option<Epoch>,
 }
 
 struct Published<R> {
@@ -31,6 +45,9 @@ struct OpenSegment<R> {
     rows: SegmentRows<R>,
     head: Option<R>,
     end: Epoch,
+    asked: Epoch,
+    /// Its rows were published before, in a file that was damaged since.
+    is_salvaged: bool,
 }
 
 /// What a merge saw.
@@ -39,6 +56,8 @@ pub(super) struct Merged {
     pub(super) findings: Vec<Finding>,
     /// What the published rows hash to, if there were any to read.
     pub(super) published: Option<RowsDigests>,
+    /// Published rows that took a newer price.
+    pub(super) accepted: Accepted,
 }
 
 impl<R: Record> Merge<R> {
@@ -47,6 +66,7 @@ impl<R: Record> Merge<R> {
         key: &PartitionKey,
         published: Option<Rows<R>>,
         segments: &[StagedSegment],
+        restatements: Restatements,
     ) -> Result<Self, StoreError> {
         let published = match published {
             Some(mut rows) => Some(Published { head: rows.next_row()?, rows }),
@@ -54,8 +74,11 @@ impl<R: Record> Merge<R> {
         };
         Ok(Self {
             published,
-            waiting: segments.iter().cloned().collect(),
+            waiting: segments.iter().filter(|s| s.header.holds_rows()).cloned().collect(),
             open: Vec::new(),
+            restatements,
+            answers: Vec::new(),
+            accepted: Accepted::default(),
             remarks: Remarks::new(key),
         })
     }
@@ -65,23 +88,45 @@ impl<R: Record> Merge<R> {
         let Some(epoch) = self.open_up_to_lowest()? else { return Ok(None) };
         // A segment stays until its range ends: what it does not hold, the source does not have.
         self.open.retain(|segment| segment.end > epoch);
-        let published = self.take_published(epoch)?;
-        let mut kept = published;
-        let mut is_answered = self.open.is_empty();
+        let mut published = self.take_published(epoch)?;
+        let mut is_asked = false;
+        self.answers.clear();
         for segment in &mut self.open {
-            let Some(row) = segment.take(epoch)? else { continue };
-            is_answered = true;
-            match kept {
-                None => kept = Some(row),
-                Some(kept) if kept == row => {}
-                Some(kept) if published.is_some() => self.remarks.restated(&kept, &row),
-                Some(kept) => self.remarks.conflicting(&kept, &row),
+            let row = segment.take(epoch)?;
+            if segment.is_salvaged {
+                published = published.or(row);
+                continue;
             }
+            is_asked = true;
+            self.answers.extend(row.map(|row| (segment.asked, row)));
         }
-        if let (Some(row), false) = (published, is_answered) {
+        if let (Some(row), true, true) = (published, is_asked, self.answers.is_empty()) {
             self.remarks.vanished(&row);
         }
-        Ok(kept)
+        Ok(self.choose(published))
+    }
+
+    /// Which of the rows for one epoch stays; the others are remarked.
+    fn choose(&mut self, published: Option<R>) -> Option<R> {
+        let first = self.answers.first().map(|(_, row)| *row);
+        // Of answers given at one time the one of the lower window counts, which comes first.
+        let newest = self.answers.iter().rev().max_by_key(|(asked, _)| *asked);
+        let kept = match self.restatements {
+            Restatements::Refuse => published.or(first),
+            Restatements::Accept => newest.map(|(_, row)| *row).or(published),
+        }?;
+        if let Some(published) = published.filter(|published| *published != kept) {
+            self.accepted.note(published.epoch());
+        }
+        for (_, row) in self.answers.iter().filter(|(_, row)| *row != kept) {
+            match published {
+                Some(published) if published == kept => self.remarks.restated(&kept, row),
+                // An older answer that only says what was published.
+                Some(published) if published == *row => {}
+                _ => self.remarks.conflicting(&kept, row),
+            }
+        }
+        Some(kept)
     }
 
     /// What was seen on the way; call it behind the last row.
@@ -89,6 +134,7 @@ impl<R: Record> Merge<R> {
         Merged {
             findings: self.remarks.into_findings(),
             published: self.published.map(|published| published.rows.digests()),
+            accepted: self.accepted,
         }
     }
 
@@ -127,7 +173,8 @@ impl<R: Record> Merge<R> {
 impl<R: Record> OpenSegment<R> {
     fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
         let mut rows = SegmentRows::open(segment)?;
-        Ok(Self { head: rows.next_row()?, rows, end: segment.range.end() })
+        let (asked, is_salvaged) = (segment.header.asked_last, segment.header.salvaged);
+        Ok(Self { head: rows.next_row()?, rows, end: segment.range.end(), asked, is_salvaged })
     }
 
     fn take(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
@@ -136,6 +183,14 @@ impl<R: Record> OpenSegment<R> {
         }
         let next = self.rows.next_row()?;
         Ok(std::mem::replace(&mut self.head, next))
+    }
+}
+
+impl Accepted {
+    fn note(&mut self, epoch: Epoch) {
+        self.n_rows += 1;
+        self.first.get_or_insert(epoch);
+        self.last = Some(epoch);
     }
 }
 

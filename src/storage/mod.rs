@@ -12,7 +12,8 @@
 //! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `adopt` | partitions of another tool become ours, row by good row |
-//! | `recover` | what a crash or a foreign hand left behind |
+//! | `recover`, `salvage` | what a crash or a foreign hand left behind; the good days of a damaged file |
+//! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 
 mod adopt;
@@ -21,11 +22,13 @@ mod describe;
 mod encode;
 mod errors;
 mod facts;
+mod keep;
 mod lock;
 mod merge;
 mod publish;
 mod read;
 mod recover;
+mod salvage;
 mod segment;
 mod staging;
 mod steps;
@@ -41,8 +44,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
-    Candle, Epoch, Kind, Month, PartitionInspector, PartitionKey, PartitionStore, Publication,
-    Published, Record, Segment, Series, StoreError, StoredPartition, Tick,
+    Candle, Epoch, Finding, Kind, Month, PartitionInspector, PartitionKey, PartitionStore,
+    Publication, Published, Record, Segment, Series, StoreError, StoredPartition, Tick,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -50,6 +53,7 @@ use crate::format::schema::price_columns;
 use atomic::Draft;
 use encode::FileOptions;
 use errors::{damaged, io_error};
+use segment::Origin;
 use staging::Staging;
 
 pub use adopt::{Adoption, Fate};
@@ -286,7 +290,12 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 
     fn stage(&self, key: &PartitionKey, segment: &Segment<R>) -> Result<(), StoreError> {
         check_kind::<R>(key)?;
-        Staging::new(self, key).add(segment)
+        Staging::new(self, key).add(segment, Origin::Asked)
+    }
+
+    fn remember(&self, key: &PartitionKey, findings: &[Finding]) -> Result<(), StoreError> {
+        check_kind::<R>(key)?;
+        Staging::new(self, key).remember(findings.iter().cloned())
     }
 
     /// Where neither a file nor an answer exists, nothing is written: the result then counts no

@@ -10,18 +10,19 @@
 //! A crash after any step leaves a partition that the next `load` brings to the state before or
 //! after this publish. A file that would come out the same is not written again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, Finding, FindingKind, Inspection, PartitionKey, Publication,
-    Published, Record, StoreError,
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Inspection, PartitionKey,
+    Publication, Published, RangeSet, Record, Restatements, SilenceFacts, StoreError,
 };
 use crate::format::{Footer, RowsDigests, Sidecar};
 
 use super::atomic::{self, Draft};
 use super::encode::{Encoder, FileFacts};
 use super::errors::damaged;
-use super::merge::{Merge, Merged};
+use super::keep;
+use super::merge::{Accepted, Merge, Merged};
 use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::segment::StagedSegment;
@@ -29,7 +30,28 @@ use super::staging::{Intent, Staging, file_name};
 use super::{Access, ParquetStore, describe};
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
+///
+/// A published file that turns out to be damaged on the way is set aside; its good days are staged
+/// by then, and the publish begins anew with them.
 pub(super) fn publish<R: Record>(
+    store: &ParquetStore,
+    key: &PartitionKey,
+    publication: &Publication,
+) -> Result<Published, StoreError> {
+    match attempt::<R>(store, key, publication) {
+        Err(error) if was_given_up(&error, &store.layout.parquet(key)) => {
+            attempt::<R>(store, key, publication)
+        }
+        result => result,
+    }
+}
+
+fn was_given_up(error: &StoreError, published: &Path) -> bool {
+    let is_about = matches!(error, StoreError::Damaged { path, .. } if path == published);
+    is_about && std::fs::symlink_metadata(published).is_err()
+}
+
+fn attempt<R: Record>(
     store: &ParquetStore,
     key: &PartitionKey,
     publication: &Publication,
@@ -63,6 +85,8 @@ pub(super) struct Work<'a> {
     merge_findings: Vec<Finding>,
     /// What earlier steps left to be told.
     remarks: Vec<Finding>,
+    /// What is to be told if newer prices were taken.
+    accepted: Option<Finding>,
     /// The file that bears the name after this publish; known once it was written.
     file: Option<FileFacts>,
 }
@@ -122,6 +146,7 @@ impl<'a> Work<'a> {
             bearer,
             merge_findings: Vec::new(),
             remarks,
+            accepted: None,
             file: None,
         })
     }
@@ -145,6 +170,7 @@ impl<'a> Work<'a> {
             n_new: 0,
             duplicates_removed: 0,
             file_size: 0,
+            lost: RangeSet::new(),
             state: describe::state(*server_now, *settle_lag, self.key.month, &self.coverage),
             coverage: self.coverage,
             gaps: Vec::new(),
@@ -161,9 +187,10 @@ impl<'a> Work<'a> {
         let path = self.path();
         self.store.make_dir_inside(&self.store.layout.series_dir(&self.key.series))?;
         let draft = Draft::create(&path, &self.store.names.next())?;
-        let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge(error))?;
-        self.check_published_rows(&merged)?;
+        let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge::<R>(error))?;
+        self.check_published_rows::<R>(&merged)?;
         self.merge_findings = merged.findings;
+        self.accepted = self.keep_replaced(&merged.accepted)?;
         if self.old.as_ref().is_some_and(|old| old.file.footer == facts.footer) {
             return Ok(None);
         }
@@ -179,7 +206,26 @@ impl<'a> Work<'a> {
             new_sha256: written.facts.sha256.clone(),
             draft: file_name(written.draft.path()),
             segments: self.segment_names(),
+            accepted: self.accepted.clone(),
         })
+    }
+
+    /// Where newer prices were taken, keeps the published file, which is about to be replaced, and
+    /// says so.
+    fn keep_replaced(&self, rows: &Accepted) -> Result<Option<Finding>, StoreError> {
+        if self.publication.restatements == Restatements::Refuse || self.segments.is_empty() {
+            return Ok(None);
+        }
+        if rows.n_rows == 0 {
+            let is_known = |old: &Old| old.sidecar.findings.iter().any(keep::says_accepted);
+            let is_news = self.old.as_ref().is_some_and(|old| !is_known(old));
+            return Ok(is_news.then(|| keep::nothing_restated(self.key)));
+        }
+        let kept = match &self.old {
+            Some(_) => Some(keep::keep_published(self.store, self.key)?),
+            None => None,
+        };
+        Ok(Some(keep::accepted(self.key, rows, kept.as_deref())))
     }
 
     /// Step 3. Never over a file that was not merged: then two runs believe that they own the
@@ -198,8 +244,9 @@ impl<'a> Work<'a> {
     pub(super) fn describe(&self) -> Result<Sidecar, StoreError> {
         let publication = self.publication;
         let old = self.old.as_ref().map(|old| &old.sidecar);
-        let before = describe::confirmed_before(old, &publication.silence);
-        let known = describe::silence_known(old, &before, &publication.silence, &self.coverage);
+        let silence = self.silence();
+        let before = describe::confirmed_before(old, &silence);
+        let known = describe::silence_known(old, &before, &silence, &self.coverage);
         let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known);
         describe::carry_classes(&mut inspection.gaps, &before);
         let findings = self.findings(&mut inspection)?;
@@ -214,6 +261,7 @@ impl<'a> Work<'a> {
         sidecar.coverage = describe::timed_coverage(&self.coverage, old_coverage, &self.segments);
         sidecar.created_at = Some(now.to_string());
         sidecar.download_duration_seconds = Some(publication.elapsed.as_secs_f64());
+        sidecar.first_held = self.first_held();
         sidecar.source = publication.source.clone();
         sidecar.run = publication.run.clone();
         Ok(sidecar)
@@ -236,7 +284,9 @@ impl<'a> Work<'a> {
     }
 
     fn published(self, sidecar: Sidecar) -> Published {
-        let n_before = self.old.as_ref().map_or(0, |old| old.file.footer.record_count);
+        let salvaged = self.segments.iter().filter(|segment| segment.header.salvaged);
+        let n_salvaged = salvaged.map(|segment| segment.header.n_rows).sum();
+        let n_before = self.old.as_ref().map_or(n_salvaged, |old| old.file.footer.record_count);
         Published {
             path: self.path(),
             key: self.key.clone(),
@@ -244,6 +294,7 @@ impl<'a> Work<'a> {
             n_new: sidecar.record_count.saturating_sub(n_before),
             duplicates_removed: sidecar.duplicates_removed,
             file_size: sidecar.file_size.unwrap_or_default(),
+            lost: self.lost(),
             coverage: self.coverage,
             state: describe::state(
                 self.publication.server_now,
@@ -262,7 +313,8 @@ impl<'a> Work<'a> {
 
     fn encode<R: Record>(&self, draft: &Draft) -> Result<(FileFacts, Merged), StoreError> {
         let published = self.old.as_ref().map(|old| old.file.rows::<R>()).transpose()?;
-        let mut merge = Merge::new(self.key, published, &self.segments)?;
+        let mut merge =
+            Merge::new(self.key, published, &self.segments, self.publication.restatements)?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
         while let Some(row) = merge.next_row()? {
             encoder.push(row)?;
@@ -283,32 +335,93 @@ impl<'a> Work<'a> {
     }
 
     /// Rows that were published and are not the promised ones must not be published again.
-    fn check_published_rows(&self, merged: &Merged) -> Result<(), StoreError> {
+    fn check_published_rows<R: Record>(&self, merged: &Merged) -> Result<(), StoreError> {
         let (Some(old), Some(found)) = (&self.old, &merged.published) else { return Ok(()) };
-        old.file.check_digests(found).map_err(|error| self.judge(error))
+        old.file.check_digests(found).map_err(|error| self.judge::<R>(error))
     }
 
     /// Sets the published file aside if it is the one that `error` calls damaged.
-    fn judge(&self, error: StoreError) -> StoreError {
+    fn judge<R: Record>(&self, error: StoreError) -> StoreError {
         if !matches!(&error, StoreError::Damaged { path, .. } if *path == self.path()) {
             return error;
         }
         let remains = Remains::new(self.store, self.key, Access::Owner);
-        give_up(&remains, FindingKind::RowsHash, error)
+        give_up::<R>(&remains, FindingKind::RowsHash, error)
     }
 
     fn findings(&self, inspection: &mut Inspection) -> Result<Vec<Finding>, StoreError> {
-        let old = self.old.as_ref().map(|old| &old.sidecar);
-        let all = self
-            .publication
+        let publication = self.publication;
+        let staged = self.segments.iter().flat_map(|segment| &segment.header.findings);
+        let told: Vec<Finding> = publication
             .findings
             .iter()
+            .chain(staged.filter(|finding| !publication.withdrawn.contains(finding)))
             .cloned()
             .chain(self.remarks.iter().cloned())
+            .chain(self.accepted.clone())
+            .collect();
+        let kept = self.old_findings(&told);
+        let all = told
+            .into_iter()
             .chain(self.merge_findings.iter().cloned())
             .chain(inspection.findings.drain(..))
-            .chain(describe::kept_findings(old).cloned());
+            .chain(kept);
         Ok(describe::without_repetitions(all))
+    }
+
+    /// What the previous sidecar said and still holds: refusals are settled where newer prices
+    /// were taken since.
+    fn old_findings(&self, told: &[Finding]) -> Vec<Finding> {
+        let mut kept: Vec<Finding> =
+            describe::kept_findings(self.old.as_ref().map(|old| &old.sidecar)).cloned().collect();
+        let is_wished = self.publication.restatements == Restatements::Accept;
+        if !is_wished && !told.iter().any(keep::says_accepted) {
+            return kept;
+        }
+        let asked = self.segments.iter().filter(|segment| !segment.header.salvaged);
+        let asked: RangeSet = asked.map(|segment| segment.range).collect();
+        let is_asked = |epoch: Option<Epoch>| match epoch {
+            Some(epoch) => asked.iter().any(|range| range.contains(epoch)),
+            None => false,
+        };
+        kept.retain(|finding| !keep::is_settled(finding, is_asked));
+        // One that only counts the rest goes with the last of those that are listed.
+        if !kept.iter().any(|finding| keep::is_settled(finding, |epoch| epoch.is_some())) {
+            kept.retain(|finding| !keep::is_settled(finding, |epoch| epoch.is_none()));
+        }
+        kept
+    }
+
+    /// What is known of the silence, with what a stopped run noted where this one did not ask.
+    fn silence(&self) -> SilenceFacts {
+        let mut silence = self.publication.silence.clone();
+        for segment in &self.segments {
+            let (mut confirmed, mut doubted) = segment.header.silence();
+            confirmed.remove_all(&silence.asked);
+            doubted.remove_all(&silence.asked);
+            silence.confirmed.extend(&confirmed);
+            silence.doubted.extend(&doubted);
+        }
+        silence
+    }
+
+    /// Seconds that a damaged file held and nothing answered since.
+    fn lost(&self) -> RangeSet {
+        let lost = self.segments.iter().filter(|segment| !segment.header.holds_rows());
+        let missing = lost.map(|segment| self.coverage.missing(segment.range));
+        let mut lost = RangeSet::new();
+        missing.for_each(|missing| lost.extend(&missing));
+        lost
+    }
+
+    /// The oldest second that was ever answered, if its rows are lost.
+    fn first_held(&self) -> Option<Epoch> {
+        let lost = self.segments.iter().filter(|segment| !segment.header.holds_rows());
+        let before = self.old.as_ref().and_then(|old| old.sidecar.first_held);
+        let first = lost.map(|segment| segment.range.start()).chain(before).min()?;
+        let held = self.coverage.select(|state| state >= CoverageState::Inherited);
+        let is_shown = held.iter().next().map(EpochRange::start).is_some_and(|held| held <= first);
+        (!is_shown).then_some(first)
     }
 
     /// The file that bears the name now: the new one, or the old one that stayed.
@@ -352,7 +465,7 @@ fn coverage(
 ) -> Coverage {
     let mut coverage = published.map(|footer| footer.coverage.clone()).unwrap_or_default();
     for segment in segments {
-        coverage.insert(segment.range, CoverageState::Answered);
+        coverage.insert(segment.range, segment.header.state);
     }
     for range in publication.failed.iter() {
         coverage.insert(range, CoverageState::Failed);
@@ -373,24 +486,23 @@ fn open_old<R: Record>(
     let file = match PartitionFile::open(&path) {
         Ok(file) => file,
         Err(Unusable::Broken(error)) => {
-            return Err(give_up(remains, FindingKind::Unreadable, error));
+            return Err(give_up::<R>(remains, FindingKind::Unreadable, error));
         }
         Err(error) => return Err(error.into()),
     };
     if file.footer.key != *key {
         let error = damaged(&path, format!("is the file of {} by its footer", file.footer.key));
-        return Err(give_up(remains, FindingKind::FooterMismatch, error));
+        return Err(give_up::<R>(remains, FindingKind::FooterMismatch, error));
     }
     match file.check::<R>() {
         Ok(()) => Ok(file),
-        Err(error) => Err(give_up(remains, FindingKind::Schema, error)),
+        Err(error) => Err(give_up::<R>(remains, FindingKind::Schema, error)),
     }
 }
 
-/// Sets the published file aside; the run fails for this partition, and the next one asks again
-/// for what was lost.
-fn give_up(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> StoreError {
-    if let Err(error) = remains.set_aside(kind, &error) {
+/// Saves the good days of the published file and sets it aside; what was lost is asked again.
+fn give_up<R: Record>(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> StoreError {
+    if let Err(error) = remains.give_up::<R>(kind, &error) {
         return error;
     }
     match error {

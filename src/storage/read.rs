@@ -13,7 +13,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder,
+    ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
@@ -67,13 +67,7 @@ impl From<Unusable> for StoreError {
 impl PartitionFile {
     /// Reads the footer of `path`.
     pub(super) fn open(path: &Path) -> Result<Self, Unusable> {
-        let file =
-            File::open(path).map_err(|error| Unusable::Unknown(io_error("open", path)(error)))?;
-        let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
-        let metadata = without_panic(path, load).map_err(|error| match error {
-            StoreError::Damaged { .. } => Unusable::Broken(error),
-            error => Unusable::Unknown(error),
-        })?;
+        let (file, metadata) = load(path)?;
         let footer = footer_of(&metadata).map_err(|error| match error {
             FooterError::Foreign => Unusable::Foreign(damaged(path, "was written by another tool")),
             FooterError::TooNew(_) => {
@@ -84,6 +78,32 @@ impl PartitionFile {
             }
         })?;
         Ok(Self { path: path.to_path_buf(), file, metadata, footer })
+    }
+
+    /// Reads a file whose own footer may be damaged, with the one that it ought to have.
+    pub(super) fn open_with(path: &Path, footer: Footer) -> Result<Self, Unusable> {
+        let (file, metadata) = load(path)?;
+        Ok(Self { path: path.to_path_buf(), file, metadata, footer })
+    }
+
+    /// Number of rows in each row group, as the file says.
+    pub(super) fn row_groups(&self) -> Vec<usize> {
+        let groups = self.metadata.metadata().row_groups().iter();
+        groups.map(|group| usize::try_from(group.num_rows()).unwrap_or_default()).collect()
+    }
+
+    /// Starts to read one row group behind its first `skipped` rows, which are not looked at.
+    pub(super) fn rows_behind<R: Record>(
+        &self,
+        row_group: usize,
+        skipped: usize,
+    ) -> Result<Rows<R>, StoreError> {
+        let n_rows = self.row_groups().get(row_group).copied().unwrap_or_default();
+        let selection = RowSelection::from(vec![
+            RowSelector::skip(skipped),
+            RowSelector::select(n_rows.saturating_sub(skipped)),
+        ]);
+        self.start(|builder| builder.with_row_groups(vec![row_group]).with_row_selection(selection))
     }
 
     /// Checks columns and row count against what a file of `R` with this footer must have.
@@ -110,10 +130,18 @@ impl PartitionFile {
 
     /// Starts to read the rows.
     pub(super) fn rows<R: Record>(&self) -> Result<Rows<R>, StoreError> {
+        self.start(|builder| builder)
+    }
+
+    fn start<R: Record>(
+        &self,
+        narrowed: impl FnOnce(Builder) -> Builder,
+    ) -> Result<Rows<R>, StoreError> {
         let file = self.file.try_clone().map_err(io_error("open", &self.path))?;
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let reader = without_panic(&self.path, || builder.with_batch_size(BATCH_ROWS).build())?;
+        let builder = narrowed(builder.with_batch_size(BATCH_ROWS));
+        let reader = without_panic(&self.path, || builder.build())?;
         Ok(Rows {
             path: self.path.clone(),
             reader,
@@ -151,6 +179,19 @@ impl PartitionFile {
         }
         Err(damaged(&self.path, "does not hold the rows that its footer promises"))
     }
+}
+
+type Builder = ParquetRecordBatchReaderBuilder<File>;
+
+fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), Unusable> {
+    let file =
+        File::open(path).map_err(|error| Unusable::Unknown(io_error("open", path)(error)))?;
+    let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
+    let metadata = without_panic(path, load).map_err(|error| match error {
+        StoreError::Damaged { .. } => Unusable::Broken(error),
+        error => Unusable::Unknown(error),
+    })?;
+    Ok((file, metadata))
 }
 
 fn footer_of(metadata: &ArrowReaderMetadata) -> Result<Footer, FooterError> {

@@ -19,7 +19,9 @@ use super::adopt::{self, Foreign, Refused, Said};
 use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
+use super::keep;
 use super::read::{PartitionFile, Unusable, file_sha256};
+use super::salvage;
 use super::staging::{Intent, Staging, file_name, list, read_if_any};
 use super::{Access, ParquetStore, describe};
 
@@ -31,9 +33,16 @@ pub(super) fn load<R: Record>(
 ) -> Result<StoredPartition, StoreError> {
     let sidecar = Remains::new(store, key, access).settle::<R>()?;
     let segments = Staging::new(store, key).scan::<R>(access)?;
+    let (answers, lost): (Vec<_>, Vec<_>) =
+        segments.iter().partition(|segment| segment.header.holds_rows());
     let staged_pip_size = segments.iter().filter_map(|segment| segment.header.pip_size).max();
     let mut stored = StoredPartition {
-        staged: segments.iter().map(|segment| segment.range).collect(),
+        staged: answers.iter().map(|segment| segment.range).collect(),
+        lost: lost.iter().map(|segment| segment.range).collect(),
+        unexplained: segments
+            .iter()
+            .flat_map(|segment| segment.header.silence().1.iter().collect::<Vec<_>>())
+            .collect(),
         pip_size: staged_pip_size,
         last_row: segments.iter().filter_map(|segment| segment.last_row).max(),
         ..StoredPartition::default()
@@ -46,8 +55,11 @@ pub(super) fn load<R: Record>(
         stored.last_row = stored.last_row.max(published);
         stored.state = sidecar.state;
         stored.locked = sidecar.locked;
-        stored.unexplained =
-            unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)).collect();
+        stored
+            .unexplained
+            .extend(unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)));
+        stored.first_held = sidecar.first_held;
+        stored.restatement_accepted = keep::is_accepted(&sidecar);
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
     }
     stored.has_remarks = !Staging::new(store, key).remarks()?.is_empty();
@@ -152,6 +164,9 @@ impl<'a> Remains<'a> {
         // The segments stay: merged again they give the same rows and the same file. So does the
         // intent if they are in it already, lest a sweep that is stopped leaves them to be counted
         // once more.
+        if self.access == Access::Owner && is_new {
+            self.staging.remember(intent.accepted.clone())?;
+        }
         if self.access == Access::Owner && !(is_new && settled.is_some()) {
             self.staging.forget_intent()?;
         }
@@ -168,20 +183,19 @@ impl<'a> Remains<'a> {
                 if stale.is_some_and(Sidecar::is_foreign) && self.access == Access::Owner {
                     Foreign::open(self.store, self.key)?.note_set_aside(Vec::new())?;
                 }
-                self.set_aside(FindingKind::Unreadable, &error)?;
+                self.give_up::<R>(FindingKind::Unreadable, &error)?;
                 return Ok(None);
             }
         };
         if file.footer.key != *self.key {
             let problem = format!("is the file of {} by its footer", file.footer.key);
-            self.set_aside(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
+            self.give_up::<R>(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
             return Ok(None);
         }
         match file.verify_rows::<R>() {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
-                // A later version may keep the days whose own hash still holds.
-                self.set_aside(FindingKind::RowsHash, &error)?;
+                self.give_up::<R>(FindingKind::RowsHash, &error)?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -200,7 +214,7 @@ impl<'a> Remains<'a> {
             Ok(_) => self.examine::<R>(stale),
             Err(Refused::Untrusted { kind, problem, findings }) => {
                 foreign.note_set_aside(findings)?;
-                self.set_aside(kind, &damaged(&self.parquet, problem))?;
+                self.set_aside(kind, &damaged(&self.parquet, problem), "")?;
                 Ok(None)
             }
             Err(Refused::Failed(error)) => Err(error),
@@ -240,6 +254,7 @@ impl<'a> Remains<'a> {
             sidecar.coverage =
                 describe::timed_coverage(&facts.footer.coverage, &stale.coverage, &[]);
             sidecar.source = stale.source.clone();
+            sidecar.first_held = stale.first_held;
         }
         if self.access == Access::Owner {
             tracing::warn!(path = %self.sidecar.display(), "the sidecar was lost or stale and is rebuilt");
@@ -261,11 +276,31 @@ impl<'a> Remains<'a> {
         inspection
     }
 
-    /// Moves file and sidecar to quarantine and remembers why for the next publish.
-    pub(super) fn set_aside(
+    /// Stages the good days of the damaged published file, then sets it aside.
+    ///
+    /// In this order: after a crash in between the file is still there, and is saved again.
+    pub(super) fn give_up<R: Record>(
         &self,
         kind: FindingKind,
         problem: &StoreError,
+    ) -> Result<(), StoreError> {
+        if self.access == Access::Observer {
+            return self.set_aside(kind, problem, "");
+        }
+        let sidecar = self.read_sidecar()?.filter(|sidecar| self.is_about_this(sidecar));
+        let saved =
+            salvage::salvage::<R>(&self.staging, self.key, &self.parquet, sidecar.as_ref())?;
+        self.staging.remember(describe::kept_findings(sidecar.as_ref()).cloned())?;
+        self.set_aside(kind, problem, &saved.to_string())
+    }
+
+    /// Moves file and sidecar to quarantine and remembers why for the next publish; `saved` says
+    /// what was kept of it.
+    fn set_aside(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+        saved: &str,
     ) -> Result<(), StoreError> {
         tracing::warn!(partition = %self.key, %problem, "a published file cannot be trusted");
         if self.access == Access::Observer {
@@ -281,9 +316,9 @@ impl<'a> Remains<'a> {
             kind,
             self.key,
             "the rows and the coverage that were published",
-            format!("{problem}; it was set aside as `{kept_as}` and its rows are asked again"),
+            format!("{problem}; it was set aside as `{kept_as}`{saved}"),
         );
-        self.staging.remember(finding)?;
+        self.staging.remember([finding])?;
         for (from, to) in [&self.sidecar, &self.parquet].into_iter().zip(places.iter().rev()) {
             if fs::symlink_metadata(from).is_ok() {
                 atomic::move_aside(from, to)?;
@@ -296,7 +331,11 @@ impl<'a> Remains<'a> {
     fn without_file(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
-            self.set_aside(FindingKind::SidecarMismatch, &problem)?;
+            self.set_aside(
+                FindingKind::SidecarMismatch,
+                &problem,
+                ", and its rows are asked again",
+            )?;
         }
         if self.access == Access::Owner {
             self.staging.forget_intent()?;

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::domain::{Epoch, EpochRange, PartitionKey, Record, Segment, StoreError};
+use crate::domain::{
+    CoverageState, Epoch, EpochRange, Finding, PartitionKey, RangeSet, Record, Segment, StoreError,
+};
 use crate::format::digest::{hex, push_row};
 
 use super::atomic::Draft;
@@ -21,8 +23,10 @@ use super::errors::{damaged, io_error};
 const MAGIC: &str = "titan-segment";
 /// Staged files live from one run to the next, so another version is set aside, not migrated.
 const SEGMENT_VERSION: u32 = 1;
-/// A header is about 400 bytes; more is no header.
-const MAX_HEADER_BYTES: u64 = 4096;
+/// A header is about 400 bytes, and each finding it carries as much again; more is no header.
+const MAX_HEADER_BYTES: u64 = 512 * 1024;
+/// Findings one header carries at most; a run keeps no more of one partition.
+const MAX_FINDINGS: usize = 200;
 /// Rows turned into bytes at once.
 const ROWS_AT_ONCE: usize = 4096;
 
@@ -47,11 +51,59 @@ pub(super) struct SegmentHeader {
     /// Rows behind the header.
     pub(super) n_rows: u64,
     rows_sha256: String,
+    /// What is known of its seconds: `answered` or `inherited`; or `failed` for seconds that were
+    /// answered once and whose rows are lost.
+    #[serde(default = "answered", skip_serializing_if = "is_answered")]
+    pub(super) state: CoverageState,
+    /// Whether it was saved from a damaged published file: its rows count as published ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) salvaged: bool,
+    /// What the run found that asked for it, unless another segment carries it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) findings: Vec<Finding>,
+    /// Silence that was asked again by itself, as start and end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    confirmed: Vec<(Epoch, Epoch)>,
+    /// Silence that was not believed yet, as start and end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    doubted: Vec<(Epoch, Epoch)>,
     header_sha256: String,
 }
 
+/// Where the answers of a segment come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The source answered.
+    Asked,
+    /// A damaged published file, which said this of them.
+    Salvaged(CoverageState),
+}
+
+// The defaults are left out of the header, so one of an earlier version keeps its seal.
+fn answered() -> CoverageState {
+    CoverageState::Answered
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_answered(state: &CoverageState) -> bool {
+    *state == CoverageState::Answered
+}
+
+fn pairs(ranges: &RangeSet) -> Vec<(Epoch, Epoch)> {
+    ranges.iter().map(|range| (range.start(), range.end())).collect()
+}
+
+fn ranges(pairs: &[(Epoch, Epoch)]) -> RangeSet {
+    pairs.iter().filter_map(|(start, end)| EpochRange::new(*start, *end)).collect()
+}
+
 impl SegmentHeader {
-    fn of<R: Record>(key: &PartitionKey, segment: &Segment<R>) -> Self {
+    fn of<R: Record>(key: &PartitionKey, segment: &Segment<R>, origin: Origin) -> Self {
+        let (state, salvaged) = match origin {
+            Origin::Asked => (CoverageState::Answered, false),
+            Origin::Salvaged(state) => (state, true),
+        };
+        let notes = &segment.notes;
         let header = Self {
             magic: MAGIC.to_owned(),
             format_version: SEGMENT_VERSION,
@@ -65,6 +117,11 @@ impl SegmentHeader {
             n_duplicates: segment.n_duplicates,
             n_rows: segment.records.len() as u64,
             rows_sha256: rows_sha256(&segment.records),
+            state,
+            salvaged,
+            findings: notes.findings.iter().take(MAX_FINDINGS).cloned().collect(),
+            confirmed: pairs(&notes.confirmed.within(segment.range)),
+            doubted: pairs(&notes.doubted.within(segment.range)),
             header_sha256: String::new(),
         };
         let header_sha256 = header.seal();
@@ -75,6 +132,16 @@ impl SegmentHeader {
     fn seal(&self) -> String {
         let blank = Self { header_sha256: String::new(), ..self.clone() };
         hex(&Sha256::digest(to_json(&blank)))
+    }
+
+    /// Tells whether its seconds were answered: then what it does not hold was not there.
+    pub(super) fn holds_rows(&self) -> bool {
+        self.state >= CoverageState::Inherited
+    }
+
+    /// Silence that was asked again by itself, and silence that was not believed yet.
+    pub(super) fn silence(&self) -> (RangeSet, RangeSet) {
+        (ranges(&self.confirmed), ranges(&self.doubted))
     }
 
     /// Tells why the header cannot be one of a segment of `key`, if it cannot.
@@ -92,6 +159,9 @@ impl SegmentHeader {
         if range.is_none_or(|range| !key.month.range().covers(range)) {
             return Some(format!("claims {} to {}, outside its month", self.start, self.end));
         }
+        if !self.holds_rows() && self.n_rows > 0 {
+            return Some(format!("holds rows of seconds that are {:?}", self.state));
+        }
         None
     }
 }
@@ -101,7 +171,7 @@ impl SegmentHeader {
 pub(super) struct StagedSegment {
     pub(super) path: PathBuf,
     pub(super) header: SegmentHeader,
-    /// Every second of it was answered.
+    /// The seconds that its header speaks of.
     pub(super) range: EpochRange,
     /// Epoch of its last row, if it holds any.
     pub(super) last_row: Option<Epoch>,
@@ -130,10 +200,11 @@ pub(super) fn write<R: Record>(
     draft: &Draft,
     key: &PartitionKey,
     segment: &Segment<R>,
+    origin: Origin,
 ) -> Result<(), StoreError> {
     let failed = |error| io_error("write", draft.path())(error);
     let mut sink = BufWriter::new(draft.writer()?);
-    let mut bytes = to_json(&SegmentHeader::of(key, segment));
+    let mut bytes = to_json(&SegmentHeader::of(key, segment, origin));
     bytes.push(b'\n');
     sink.write_all(&bytes).map_err(failed)?;
     for rows in segment.records.chunks(ROWS_AT_ONCE) {

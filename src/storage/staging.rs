@@ -15,13 +15,15 @@ use crate::domain::{EpochRange, Finding, FindingKind, PartitionKey, Record, Segm
 use super::adopt::Adoption;
 use super::atomic::{self, DRAFT_SUFFIX, Draft};
 use super::errors::{damaged, io_error};
-use super::segment::{self, Refused, StagedSegment};
+use super::segment::{self, Origin, Refused, StagedSegment};
 use super::{Access, ParquetStore};
 
 const SEGMENT_SUFFIX: &str = ".segment";
 const INTENT: &str = "publish.intent";
 const REMARKS: &str = "remarks";
 const ADOPTION: &str = "adoption";
+/// Findings that wait at most; runs that never end must not fill the disk.
+const MAX_REMARKS: usize = 1000;
 
 /// What a publish is about to do, written before the Parquet file takes its name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,9 @@ pub(super) struct Intent {
     pub(super) draft: String,
     /// Names of the segments whose rows are in the new file.
     pub(super) segments: Vec<String>,
+    /// What is to be told if rows of the old file are replaced by newer prices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) accepted: Option<Finding>,
 }
 
 /// The staging folder of one partition.
@@ -50,12 +55,16 @@ impl<'a> Staging<'a> {
     }
 
     /// Keeps a segment durably.
-    pub(super) fn add<R: Record>(&self, segment: &Segment<R>) -> Result<(), StoreError> {
+    pub(super) fn add<R: Record>(
+        &self,
+        segment: &Segment<R>,
+        origin: Origin,
+    ) -> Result<(), StoreError> {
         self.check_offered(segment)?;
         self.make()?;
         let unique = self.store.names.next();
         let draft = Draft::create(&self.free_place(segment.range, &unique), &unique)?;
-        segment::write(&draft, self.key, segment)?;
+        segment::write(&draft, self.key, segment, origin)?;
         draft.sync()?;
         draft.rename()?.sync_dir()
     }
@@ -114,12 +123,14 @@ impl<'a> Staging<'a> {
 
     /// Findings that wait for the next publish.
     pub(super) fn remarks(&self) -> Result<Vec<Finding>, StoreError> {
+        let adoption = self.adoption()?.map(|adoption| adoption.findings);
+        Ok(adoption.into_iter().flatten().chain(self.own_remarks()?).collect())
+    }
+
+    fn own_remarks(&self) -> Result<Vec<Finding>, StoreError> {
         let bytes = read_if_any(&self.dir.join(REMARKS))?;
         // Remarks that cannot be read name nothing any more; the quarantine still shows the files.
-        let remarks: Option<Vec<Finding>> =
-            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let adoption = self.adoption()?.map(|adoption| adoption.findings);
-        Ok(adoption.into_iter().chain(remarks).flatten().collect())
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default())
     }
 
     /// What was noted when the partition was taken over from another tool.
@@ -134,15 +145,22 @@ impl<'a> Staging<'a> {
         self.write(ADOPTION, adoption)
     }
 
-    /// Keeps a finding for the next publish, whichever run makes it.
-    pub(super) fn remember(&self, finding: Finding) -> Result<(), StoreError> {
-        self.make()?;
-        let bytes = read_if_any(&self.dir.join(REMARKS))?;
-        let mut remarks: Vec<Finding> =
-            bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        if !remarks.contains(&finding) {
-            remarks.push(finding);
+    /// Keeps findings for the next publish, whichever run makes it.
+    pub(super) fn remember(
+        &self,
+        findings: impl IntoIterator<Item = Finding>,
+    ) -> Result<(), StoreError> {
+        let known = self.own_remarks()?;
+        let mut remarks = known.clone();
+        for finding in findings {
+            if !remarks.contains(&finding) && remarks.len() < MAX_REMARKS {
+                remarks.push(finding);
+            }
         }
+        if remarks == known {
+            return Ok(());
+        }
+        self.make()?;
         self.write(REMARKS, &remarks)
     }
 
@@ -221,12 +239,12 @@ impl<'a> Staging<'a> {
             .join(key.month.to_string());
         let [target] = self.store.quarantine_places(&folder, [&file_name(path)])?;
         let found = format!("one that {problem}; it was set aside as `{}`", target.display());
-        self.remember(Finding::warning(
+        self.remember([Finding::warning(
             FindingKind::StagingSetAside,
             path.display(),
             "a whole segment of this partition",
             found,
-        ))?;
+        )])?;
         atomic::move_aside(path, &target)
     }
 }

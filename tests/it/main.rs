@@ -7,7 +7,9 @@ mod cli;
 #[cfg(debug_assertions)]
 mod crash;
 mod download;
+mod nightly;
 mod old_cache;
 mod owners;
 mod process;
+mod restate;
 mod support;

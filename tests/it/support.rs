@@ -1,7 +1,7 @@
 //! A downloader against a simulated exchange on a free loopback port, and readers of what it wrote
 //! that share no code with the writer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: Duration,
     pub(crate) stop: CancellationToken,
+    pub(crate) ask_everything: bool,
 }
 
 impl Default for Setup {
@@ -53,6 +54,7 @@ impl Default for Setup {
             retry: RetryConfig { first: Duration::from_millis(1), ..RetryConfig::default() },
             timeout: Duration::from_secs(30),
             stop: CancellationToken::new(),
+            ask_everything: false,
         }
     }
 }
@@ -153,6 +155,8 @@ impl Exchange {
             settle_lag: Duration::from_secs(86_400),
             gap_threshold_secs: None,
             source: serde_json::Map::new(),
+            ask_everything: setup.ask_everything,
+            accept_restatement: BTreeSet::new(),
         };
         let downloader = PartitionedDownloader::new(
             Arc::new(source),

@@ -224,6 +224,9 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
         DownloadError::Window(_) => {
             "all days are UTC, the end is exclusive; without `--end-date` the end is the source's now"
         }
+        DownloadError::Restatement { .. } => {
+            "name a month inside the range asked for whose sidecar does not say `locked`"
+        }
         DownloadError::Store(_) => return None,
     };
     Some(hint.to_owned())

@@ -48,6 +48,11 @@ fn row(partition: &PlannedPartition) -> Vec<String> {
         }
         (true, None) => "nothing, proved".to_owned(),
         (true, Some(_)) => "nothing, the rest is not offered".to_owned(),
+        (false, _) if !partition.again.is_empty() => {
+            let news = partition.missing.len_secs() - partition.again.len_secs();
+            let again = format!("ask {} again", days(partition.again.len_secs()));
+            if news == 0 { again } else { format!("{again} and {} more", days(news)) }
+        }
         (false, _) if partition.state.is_some() => {
             format!("ask {}", days(partition.missing.len_secs()))
         }

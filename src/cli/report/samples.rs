@@ -32,6 +32,7 @@ fn published(key: PartitionKey, record_count: u64) -> Published {
         class,
     };
     Published {
+        lost: RangeSet::new(),
         path: format!("data_cache/R_100/ticks/{}.parquet", key.month).into(),
         key,
         record_count,
@@ -131,6 +132,7 @@ pub(crate) fn plan() -> Plan {
             wanted,
             not_offered: None,
             lost: RangeSet::new(),
+            again: RangeSet::new(),
             missing: RangeSet::from(wanted),
             kept: RangeSet::new(),
             is_locked: false,

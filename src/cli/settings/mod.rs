@@ -2,6 +2,7 @@
 //! here cannot be wrong.
 
 mod parse;
+mod restatement;
 pub mod simulate;
 mod values;
 
@@ -154,7 +155,10 @@ pub fn download(
     }
     let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
+    let named_months = restatement::partitions(&args.place.accept_restatement, &request.series);
     Ok(DownloadSettings {
+        accept_restatement: named("accept-restatement", origins, named_months)?,
+        ask_everything: args.place.no_resume,
         request,
         output: some_folder(&args.place.output, origins)?,
         api,

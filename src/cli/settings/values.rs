@@ -1,9 +1,10 @@
 //! The checked values. They are made by `settings` alone.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::Symbol;
+use crate::domain::{PartitionKey, Symbol};
 use crate::download::DownloadRequest;
 
 /// Which of the two APIs is spoken.
@@ -108,6 +109,10 @@ pub struct DownloadSettings {
     pub request: DownloadRequest,
     /// Folder of the archive.
     pub output: PathBuf,
+    /// Whether what is proved already is asked again.
+    pub ask_everything: bool,
+    /// The partitions that take newer prices of the source.
+    pub accept_restatement: BTreeSet<PartitionKey>,
     /// Which API.
     pub api: Api,
     /// Where to ask; `None` is the built-in simulated exchange.

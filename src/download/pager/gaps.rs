@@ -38,6 +38,8 @@ enum Check {
     SilentAnswer(EpochRange),
     /// An earlier run left it unexplained.
     Recheck(EpochRange),
+    /// Two answers disagreed on what is there.
+    Dispute(Epoch),
 }
 
 /// Collects silence while pages come in, then asks for the most doubtful again.
@@ -105,15 +107,24 @@ impl Gaps {
         self.doubted.insert(range);
     }
 
-    /// Names the next window that asks about silence; call it when every page is in.
+    /// What this run asked, and what it settled of earlier doubts.
+    pub(super) fn proved(&self) -> &RangeSet {
+        &self.proved
+    }
+
+    /// Names the next window that asks about silence or about a disputed position; call it when
+    /// every page is in.
     pub(super) fn next_check(
         &mut self,
         profile: &Profile,
         scope: EpochRange,
         n_answers: u64,
+        disputed: Vec<Epoch>,
     ) -> Option<EpochRange> {
         if self.queue.is_none() {
-            self.queue = Some(self.plan(profile, n_answers));
+            let mut queue = self.plan(profile, n_answers);
+            queue.extend(disputed.into_iter().map(Check::Dispute));
+            self.queue = Some(queue);
         }
         let unit = profile.unit_secs();
         loop {
@@ -124,6 +135,7 @@ impl Gaps {
                     EpochRange::new(first.before, last.after.plus(unit))
                 }
                 Check::SilentAnswer(range) => Some(*range),
+                Check::Dispute(position) => EpochRange::new(*position, position.plus(unit)),
                 Check::Recheck(range) => EpochRange::new(
                     range.start().floor_to(unit, 0).plus(-unit),
                     range.end().ceil_to(unit, 0).plus(unit),
@@ -198,9 +210,14 @@ impl Gaps {
             }
             Check::Recheck(range) => {
                 let heard = any_in(range);
-                self.confirm(Some(range).filter(|_| !heard && !epochs.is_empty()));
+                if !epochs.is_empty() {
+                    self.proved.insert(range);
+                    self.confirm(Some(range).filter(|_| !heard));
+                }
                 heard
             }
+            // The rows are known; what the answer says of them was looked at.
+            Check::Dispute(_) => false,
         }
     }
 

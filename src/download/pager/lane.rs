@@ -256,7 +256,8 @@ impl<R: Record> Lane<R> {
             return self.silent(asked, neighbours, floor);
         }
         let disputes = self.disputes(page, neighbours);
-        if !disputes.is_empty() && self.n_disputes == 0 {
+        let is_disputed = !disputes.is_empty() || !page.conflicts.is_empty();
+        if is_disputed && self.n_disputes == 0 {
             self.n_disputes += 1;
             return Verdict::Again;
         }

@@ -8,6 +8,7 @@
 //! an irregular series holds about twenty. So nothing is ever concluded from a page being short,
 //! only from what lies between its first row and the end of the window it answered.
 
+mod disputes;
 mod gaps;
 mod lane;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use crate::domain::{
 };
 
 use super::profile::Profile;
+use disputes::Disputes;
 use gaps::Gaps;
 use lane::{Dispute, Lane, Neighbours, Span, Verdict};
 
@@ -64,6 +66,8 @@ pub enum Event<R> {
     },
     /// Something to tell.
     Found(Finding),
+    /// Something told before that asking once more has settled.
+    Withdrawn(Finding),
 }
 
 /// What a pager works on.
@@ -75,6 +79,8 @@ pub struct Scope {
     pub range: EpochRange,
     /// The seconds to prove, all inside `range`.
     pub missing: RangeSet,
+    /// Those of them that are settled already: they cannot be lost by not being answered again.
+    pub settled: RangeSet,
     /// Whether nothing older of the series was ever answered: only then can the wall be in here.
     pub is_oldest: bool,
     /// Oldest second of the series that was ever answered, here or in another month.
@@ -97,6 +103,7 @@ pub struct Pager<R> {
     /// Shared positions of which one side is known: the row there, or silence.
     edges: BTreeMap<Epoch, Option<R>>,
     gaps: Gaps,
+    disputes: Disputes<R>,
     next_id: u64,
     /// After a silent window the rest may be silent too: it is asked whole.
     ask_whole: bool,
@@ -124,6 +131,7 @@ impl<R: Record> Pager<R> {
             in_flight: BTreeMap::new(),
             edges: BTreeMap::new(),
             gaps,
+            disputes: Disputes::default(),
             next_id: 0,
             ask_whole: false,
             oldest_row: None,
@@ -142,7 +150,12 @@ impl<R: Record> Pager<R> {
         if !self.lanes.is_empty() {
             return None;
         }
-        let range = self.gaps.next_check(profile, self.scope.range, self.n_answers)?;
+        let range = self.gaps.next_check(
+            profile,
+            self.scope.range,
+            self.n_answers,
+            self.disputes.positions(),
+        )?;
         Some(self.note_ask(range, InFlight::Check))
     }
 
@@ -174,6 +187,11 @@ impl<R: Record> Pager<R> {
     /// Silence that was asked again by itself, and silence of whole answers not believed yet.
     pub fn silence(&self) -> (RangeSet, RangeSet) {
         (self.gaps.confirmed().clone(), self.gaps.doubted().clone())
+    }
+
+    /// The seconds whose silence this run knows at first hand.
+    pub fn asked(&self) -> &RangeSet {
+        self.gaps.proved()
     }
 
     /// Takes the answer to an ask. An answer to an unknown ask is ignored.
@@ -233,7 +251,11 @@ impl<R: Record> Pager<R> {
                     events.push(self.conflict(conflict.kept.epoch(), kept, refused));
                 }
                 for Dispute { position, lower, upper } in disputes {
-                    events.push(self.conflict(position, lower, upper));
+                    let event = self.conflict(position, lower, upper);
+                    if let Event::Found(finding) = &event {
+                        self.disputes.note(position, lower.or(upper), finding);
+                    }
+                    events.push(event);
                 }
                 self.take_rows(id, lane, proved, page, profile, events);
             }
@@ -362,6 +384,7 @@ impl<R: Record> Pager<R> {
             let (kept, refused) = (Some(conflict.kept), Some(conflict.refused));
             events.push(self.conflict(conflict.kept.epoch(), kept, refused));
         }
+        events.extend(self.disputes.settle(&page).map(Event::Withdrawn));
         if !self.gaps.take_check(asked, &page) {
             return;
         }
@@ -513,7 +536,10 @@ impl<R: Record> Pager<R> {
         if let Some(prefix) = EpochRange::new(lost.start(), prefix_end) {
             events.push(Event::NotOffered(prefix));
         }
-        if let Some(gone) = EpochRange::new(prefix_end.max(lost.start()), lost.end()) {
+        let gone = EpochRange::new(prefix_end.max(lost.start()), lost.end());
+        let mut gone: RangeSet = gone.into_iter().collect();
+        gone.remove_all(&self.scope.settled);
+        for gone in gone.iter() {
             events.push(Event::Found(Finding::error(
                 FindingKind::LostBehindWall,
                 &self.scope.series,

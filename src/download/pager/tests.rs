@@ -67,6 +67,7 @@ fn scope(missing: &[EpochRange], is_oldest: bool) -> Scope {
     let first = missing.iter().next().unwrap();
     let last = missing.iter().next_back().unwrap();
     Scope {
+        settled: RangeSet::new(),
         series: Series { symbol: "R_100".parse().unwrap(), kind: Kind::Ticks },
         range: EpochRange::new(first.start(), last.end()).unwrap(),
         missing,
@@ -143,6 +144,7 @@ fn note(
         Event::Failed(range, _) => outcome.failed.insert(range),
         Event::NotOffered(range) => outcome.not_offered.insert(range),
         Event::Found(finding) => outcome.findings.push(finding),
+        Event::Withdrawn(settled) => outcome.findings.retain(|finding| *finding != settled),
         Event::WallDoubted { lower } => {
             return pager.wall(lower, source.wall.map(Epoch::new), profile);
         }
@@ -358,4 +360,67 @@ fn a_source_that_never_answers_fails_the_range_and_ends() {
     let (outcome, _) = run(&mut source, scope, &mut profile(true, 100), 2, |_| 0, gone);
     assert_eq!(outcome.failed, RangeSet::from(range(0, 2000)));
     assert!(outcome.proved.is_empty());
+}
+
+/// One position is named with another price twice, and rightly the third time: the source was
+/// faulty for a while, and the archive is right.
+#[test]
+fn a_disagreement_that_is_overcome_is_withdrawn() {
+    let mut source = Source::new((0..1000).map(|i| i * 2), 100);
+    let mut n_lies = 0;
+    let mut at = None;
+    // The lane above the lowest lies about the position that both share.
+    let lie = |_, ask: Ask, mut page: Page<Tick>| {
+        let is_lane = ask.range.len_secs() > 10 && ask.range.start().secs() > T0;
+        if let Some(first) = page.records.first_mut().filter(|_| is_lane && n_lies < 2)
+            && *at.get_or_insert(first.epoch) == first.epoch
+        {
+            first.quote = 1.0;
+            n_lies += 1;
+        }
+        Ok(page)
+    };
+    let fixed = Some(crate::domain::Cadence::Fixed { interval_secs: 2, phase_secs: T0 % 2 });
+    let mut profile = Profile::new(Kind::Ticks, Some(true), 100, fixed);
+    let scope = scope(&[range(0, 2000)], false);
+    let (outcome, _) = run(&mut source, scope, &mut profile, 1, |_| 0, lie);
+    assert_eq!(n_lies, 2, "the position was disputed twice");
+    assert_eq!(outcome.findings, []);
+}
+
+/// A row is sent twice in one answer with two prices, once: asked again, there is no conflict.
+#[test]
+fn a_conflict_inside_one_answer_is_asked_again() {
+    for (n_times, expected) in [(1, 0), (2, 1)] {
+        let mut source = Source::new((0..1000).map(|i| i * 2), 100);
+        let mut n_left = n_times;
+        let conflict = |_, _, mut page: Page<Tick>| {
+            if n_left > 0 && page.records.len() > 50 {
+                n_left -= 1;
+                let kept = page.records[50];
+                let refused = Tick { quote: 1.0, ..kept };
+                page.conflicts.push(crate::domain::RowConflict { kept, refused });
+            }
+            Ok(page)
+        };
+        let scope = scope(&[range(0, 2000)], false);
+        let (outcome, _) = run(&mut source, scope, &mut profile(true, 100), 1, |_| 0, conflict);
+        assert_eq!(outcome.findings.len(), expected, "{:?}", outcome.findings);
+    }
+}
+
+/// What is held cannot be lost by not being answered again.
+#[test]
+fn what_is_settled_is_not_lost_behind_the_wall() {
+    let mut source = Source::new((0..1000).map(|i| i * 2), 100);
+    source.wall = Some(T0 + 500);
+    let all = range(0, 2000);
+    for (settled, is_lost) in [(None, true), (Some(range(0, 400)), true), (Some(all), false)] {
+        let mut scope = scope(&[range(0, 2000)], true);
+        scope.first_held = Some(Epoch::new(T0));
+        scope.settled = settled.into_iter().collect();
+        let outcome = honest(&mut source, scope, &mut profile(true, 100));
+        assert_eq!(outcome.findings.is_empty(), !is_lost, "{:?}", outcome.findings);
+        assert_eq!(outcome.failed.is_empty(), !is_lost);
+    }
 }

@@ -67,6 +67,7 @@ impl Said {
             month: None,
             pip_size: None,
             rows_sha256: None,
+            first_held: None,
             coverage: Vec::new(),
             gaps: Vec::new(),
             findings: Vec::new(),

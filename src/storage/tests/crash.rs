@@ -6,7 +6,7 @@ use crate::storage::publish::Work;
 
 /// Where the machine stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum After {
+pub(super) enum After {
     Draft,
     Announcement,
     Name,
@@ -14,11 +14,11 @@ enum After {
     HalfOfTheSweep,
 }
 
-const EVERY_STEP: [After; 5] =
+pub(super) const EVERY_STEP: [After; 5] =
     [After::Draft, After::Announcement, After::Name, After::Sidecar, After::HalfOfTheSweep];
 
 /// Publishes as the store does, and stops. What a dead process would leave behind stays.
-fn publish_until(store: &ParquetStore, publication: &Publication, last: After) {
+pub(super) fn publish_until(store: &ParquetStore, publication: &Publication, last: After) {
     let key = key();
     let mut work = Work::gather::<Tick>(store, &key, publication).unwrap();
     let written = work.write::<Tick>().unwrap().unwrap();

@@ -78,8 +78,14 @@ fn candles_are_kept_too() {
     let records: Vec<_> = (0..3000).map(candle).collect();
     let asked = (Epoch::new(START), Epoch::new(START));
     let range = range(0, 3000 * 60);
-    let segment =
-        Segment { range, asked, pip_size: None, n_duplicates: 0, records: records.clone() };
+    let segment = Segment {
+        range,
+        asked,
+        pip_size: None,
+        n_duplicates: 0,
+        records: records.clone(),
+        notes: SegmentNotes::default(),
+    };
     store.stage(&key, &segment).unwrap();
     let published = PartitionStore::<Candle>::publish(&store, &key, &publication()).unwrap();
     assert_eq!(read_rows::<Candle>(&published.path), records);

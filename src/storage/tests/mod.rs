@@ -6,7 +6,10 @@ mod folders;
 mod foreign;
 mod identity;
 mod merging;
+mod notes;
 mod power;
+mod restating;
+mod salvaging;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +20,8 @@ use std::time::Duration;
 use super::read::PartitionFile;
 use super::*;
 use crate::domain::{
-    EpochRange, Finding, FindingKind, Gap, GapClass, Inspection, Kind, Month, Publication, Series,
-    SeriesLocks, SilenceFacts, Tick,
+    EpochRange, Finding, FindingKind, Gap, GapClass, Inspection, Kind, Month, Publication,
+    SegmentNotes, Series, SeriesLocks, SilenceFacts, Tick,
 };
 use crate::format::Sidecar;
 
@@ -162,7 +165,8 @@ fn walk(n_ticks: usize) -> Vec<Tick> {
 fn segment_asked(range: EpochRange, rows: &[Tick], asked: i64) -> Segment<Tick> {
     let asked = Epoch::new(START + asked);
     let records = rows.iter().copied().filter(|row| range.contains(row.epoch())).collect();
-    Segment { range, asked: (asked, asked), pip_size: Some(2), n_duplicates: 1, records }
+    let notes = SegmentNotes::default();
+    Segment { range, asked: (asked, asked), pip_size: Some(2), n_duplicates: 1, records, notes }
 }
 
 fn segment(range: EpochRange, rows: &[Tick]) -> Segment<Tick> {

@@ -18,6 +18,7 @@ fn noun(path: &Path) -> &'static str {
         (".metadata.json", "sidecar"),
         (".segment", "segment"),
         ("remarks", "remarks"),
+        ("adoption", "notes of an adoption"),
         ("staging", "staging"),
     ];
     let noun = nouns.iter().find(|(part, _)| name.contains(part));
@@ -30,6 +31,7 @@ fn told(event: &Event) -> String {
         Event::Write(path) => format!("fill the draft of the {}", noun(path)),
         Event::Sync(path, _) => format!("sync the draft of the {}", noun(path)),
         Event::Rename(_, to) => format!("name the {}", noun(to)),
+        Event::Link(from, _) => format!("keep the {}", noun(from)),
         Event::SyncDir(path) => format!("sync the names in the {}", noun(path)),
         Event::MakeDir(path) => format!("make the {}", noun(path)),
         Event::Remove(path) => format!("remove the {}", noun(path)),

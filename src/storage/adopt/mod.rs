@@ -354,7 +354,7 @@ impl<'a> Foreign<'a> {
     }
 
     fn free_places(&self) -> Result<[PathBuf; 2], StoreError> {
-        super::free_places(&self.quarantine(), self.names())
+        super::free_places(&self.quarantine(), &self.names())
     }
 
     fn names(&self) -> [String; 2] {

@@ -236,7 +236,7 @@ impl ParquetStore {
         self.make_private_dirs()?;
         let dir = self.layout.quarantine_dir().join(folder);
         self.make_dir_inside(&dir)?;
-        free_places(&dir, names)
+        free_places(&dir, &names)
     }
 
     /// Tells whether [`adopt`](Self::adopt) has anything to do or to tell. Reads no row.
@@ -313,7 +313,7 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 /// The first places in `dir`, all with one number, where nothing lies yet.
 fn free_places<N: AsRef<str>, const M: usize>(
     dir: &Path,
-    names: [N; M],
+    names: &[N; M],
 ) -> Result<[PathBuf; M], StoreError> {
     for n in 1u32.. {
         let places = numbered_places(dir, names.each_ref().map(AsRef::as_ref), n);

@@ -213,7 +213,7 @@ fn check_columns<R: Record>(schema: &Schema) -> Result<(), Refusal> {
 /// Only what this build can decode.
 fn check_codecs(metadata: &ArrowReaderMetadata) -> Result<(), Refusal> {
     let groups = metadata.metadata().row_groups().iter();
-    for column in groups.flat_map(|group| group.columns()) {
+    for column in groups.flat_map(parquet::file::metadata::RowGroupMetaData::columns) {
         let codec = column.compression();
         if !matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
         {

@@ -104,6 +104,14 @@ pub(super) struct Prepared {
     pub(super) adoption: Adoption,
 }
 
+#[cfg(test)]
+impl Prepared {
+    /// Leaves the draft behind, as a process that dies does.
+    pub(super) fn abandon(self) {
+        self.draft.abandon();
+    }
+}
+
 /// What reading the file told.
 struct Judged {
     sifted: Sifted,
@@ -354,7 +362,7 @@ impl<'a> Foreign<'a> {
     }
 
     fn free_places(&self) -> Result<[PathBuf; 2], StoreError> {
-        super::free_places(&self.quarantine(), self.names())
+        super::free_places(&self.quarantine(), &self.names())
     }
 
     fn names(&self) -> [String; 2] {

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDateTime};
 
-use crate::domain::{Epoch, EpochRange, Finding, FindingKind, PartitionKey, Record, StoreError};
+use crate::domain::{
+    Epoch, EpochRange, Finding, FindingKind, Granularity, PartitionKey, Record, StoreError,
+};
 
 use super::foreign::Refusal;
 
@@ -98,7 +100,7 @@ impl Rules {
     pub(super) fn new(key: &PartitionKey) -> Self {
         Self {
             month: key.month.range(),
-            granularity_secs: key.series.kind.granularity().map(|width| width.secs()),
+            granularity_secs: key.series.kind.granularity().map(Granularity::secs),
             open_from: None,
         }
     }
@@ -124,7 +126,7 @@ impl Rules {
     }
 
     /// Judges one row. Prices that are null come as NaN.
-    pub(super) fn fault<R: Record>(&self, epoch: Option<Epoch>, prices: &[f64]) -> Option<Fault> {
+    pub(super) fn fault(&self, epoch: Option<Epoch>, prices: &[f64]) -> Option<Fault> {
         let Some(epoch) = epoch else { return Some(Fault::NoEpoch) };
         if epoch < self.month.start() {
             return Some(Fault::BeforeMonth);
@@ -338,7 +340,7 @@ pub(super) fn sift<R: Record>(
     pass: &mut Pass<'_>,
     sink: &mut dyn FnMut(R) -> Result<(), StoreError>,
 ) -> Result<Sifted, Refusal> {
-    let seen = look::<R>(rules, pass)?;
+    let seen = look(rules, pass)?;
     let rules = rules.with_end(seen.last_good, saved);
     let mut tally = Tally { n_rows: seen.n_rows, unsorted: seen.unsorted, ..Tally::default() };
     if seen.unsorted.n_rows == 0 {
@@ -360,7 +362,7 @@ struct Seen {
     unsorted: Count,
 }
 
-fn look<R: Record>(rules: Rules, pass: &mut Pass<'_>) -> Result<Seen, Refusal> {
+fn look(rules: Rules, pass: &mut Pass<'_>) -> Result<Seen, Refusal> {
     let mut seen = Seen::default();
     let n_volumes = pass(&mut |epoch, prices| {
         seen.n_rows += 1;
@@ -368,7 +370,7 @@ fn look<R: Record>(rules: Rules, pass: &mut Pass<'_>) -> Result<Seen, Refusal> {
             let (first, _) = seen.ends.unwrap_or((epoch, epoch));
             seen.ends = Some((first, epoch));
         }
-        if rules.fault::<R>(epoch, prices).is_none() {
+        if rules.fault(epoch, prices).is_none() {
             if epoch < seen.last_good {
                 seen.unsorted.add(epoch);
             }
@@ -389,7 +391,7 @@ fn stream<R: Record>(
 ) -> Result<(), Refusal> {
     let mut before: Option<R> = None;
     pass(&mut |epoch, prices| {
-        let row = match (epoch, rules.fault::<R>(epoch, prices)) {
+        let row = match (epoch, rules.fault(epoch, prices)) {
             (Some(epoch), None) => R::from_parts(epoch, prices),
             (_, fault) => {
                 tally.note(fault.unwrap_or(Fault::NoEpoch), epoch);
@@ -423,7 +425,7 @@ fn put_in_order<R: Record>(
         let end = start.plus(SLICE_UNITS * rules.unit_secs());
         let mut slice: BTreeMap<Epoch, R> = BTreeMap::new();
         pass(&mut |epoch, prices| {
-            match (epoch, rules.fault::<R>(epoch, prices)) {
+            match (epoch, rules.fault(epoch, prices)) {
                 (Some(epoch), None) if start <= epoch && epoch < end => {
                     let row = R::from_parts(epoch, prices);
                     match slice.get(&epoch) {

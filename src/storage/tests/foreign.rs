@@ -277,7 +277,7 @@ fn an_adoption_may_stop_after_any_step() {
         if n_done > 3 {
             foreign.take_name(prepared).unwrap().sync_dir().unwrap();
         } else {
-            std::mem::forget(prepared);
+            prepared.abandon();
             assert_eq!(archive.bytes(), original, "the original can be read");
         }
         if n_done > 4 {

@@ -148,9 +148,12 @@ impl Scene {
         assert_eq!(verified.code, Some(0), "{told}: {verified:?}");
         assert_nothing_left(&root, told);
         let again = AskedAgain::of(&self.server.end(), &published, &staged, truth);
-        // Where two questions meet, both answers hold the same row.
-        assert!(again.published <= 2, "{told}: {again:?}");
-        assert!(again.staged <= 2 * staged.len(), "{told}: {again:?}, {} staged", staged.len());
+        // Where two questions meet, both answers hold the same row; and the last minute before
+        // what is missing is asked again, for a record that came late.
+        let overlap = if self.job.kind == "ticks" { 32 } else { 2 };
+        let at_most = overlap * (staged.len() + 1);
+        assert!(again.published <= overlap, "{told}: {again:?}");
+        assert!(again.staged <= at_most, "{told}: {again:?}, {} staged", staged.len());
         again
     }
 }

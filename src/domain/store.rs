@@ -172,6 +172,7 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     /// # Errors
     ///
     /// If any step failed; the partition published before is then still in place.
+    /// [`StoreError::Stopped`] if the run is ending: what is staged stays staged.
     fn publish(
         &self,
         key: &PartitionKey,
@@ -220,6 +221,9 @@ pub enum StoreError {
         /// The sidecar that says so.
         path: PathBuf,
     },
+    /// The run is ending; what was published and staged before is still in place.
+    #[error("stopped before it was done")]
+    Stopped,
     /// Another run writes this series.
     #[error("{series} is being written by {owner}")]
     Held {

@@ -4,6 +4,7 @@
 
 pub mod buffer;
 mod engine;
+mod errands;
 mod job;
 pub mod pager;
 pub mod plan;
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::domain::{PartitionKey, RangeSet, Series, SourceError, StoreError};
 
-use engine::{Ended, Engine};
+use engine::{Ended, Engine, Worked};
 use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
@@ -160,7 +161,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
 fn summarize(
     planned: &PlannedPartition,
     before: &crate::domain::Coverage,
-    ended: Option<(PartitionOutcome, u64)>,
+    ended: Option<Worked>,
 ) -> PartitionSummary {
     let unworked = || match planned.is_beyond_wall() {
         true => PartitionOutcome::NotOffered,
@@ -169,11 +170,19 @@ fn summarize(
         }
         false => PartitionOutcome::NotReached,
     };
-    let (outcome, n_pages) = ended.unwrap_or_else(|| (unworked(), 0));
+    let Worked { outcome, n_pages, staged } = ended.unwrap_or_else(|| Worked {
+        outcome: unworked(),
+        n_pages: 0,
+        staged: RangeSet::new(),
+    });
     let mut missing = match &outcome {
         PartitionOutcome::Published(published) => published.coverage.missing(planned.wanted),
         PartitionOutcome::NotOffered => RangeSet::new(),
-        _ => before.missing(planned.wanted),
+        _ => {
+            let mut missing = before.missing(planned.wanted);
+            staged.iter().for_each(|range| missing.remove(range));
+            missing
+        }
     };
     if let Some(behind) = planned.not_offered {
         missing.remove(behind);

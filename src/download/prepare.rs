@@ -130,6 +130,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             Err(SeriesError::Wall(source)) if !concerns_one_series(source.kind) => {
                 return Err(DownloadError::Source { what: "its history", source });
             }
+            Err(SeriesError::Store(error)) if ends_everything(&error) => return Err(error.into()),
             Err(error) => prepared.plan.failed_series.push((series.clone(), chain(&error))),
         }
     }
@@ -155,6 +156,18 @@ impl Prepared {
             self.plan.partitions.push(partition);
             self.stored.push(stored);
         }
+    }
+}
+
+/// Whether another series would meet the same: the run is ending, or the disk takes nothing more.
+fn ends_everything(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let is_of_the_disk =
+        |kind| matches!(kind, StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem);
+    match error {
+        StoreError::Stopped => true,
+        StoreError::Io { source, .. } => is_of_the_disk(source.kind()),
+        _ => false,
     }
 }
 
@@ -222,7 +235,11 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partitions.push((planned(key, wanted, missing, &stored), stored));
         }
         let first_held = self.first_held(&partitions).await?;
-        let wall = self.wall(&partitions, first_held).await.map_err(SeriesError::Wall)?;
+        let wall = match self.wall(&partitions, first_held).await {
+            // The plan then names what is not reached; nothing behind the wall is asked any more.
+            Err(error) if self.is_only_spent(&error) => self.known.wall,
+            wall => wall.map_err(SeriesError::Wall)?,
+        };
         for (partition, _) in &mut partitions {
             if let Some(wall) = wall {
                 stand_before(wall, first_held, partition);
@@ -233,6 +250,10 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partition.n_rows = self.profile.rows_in(missing.len_secs());
         }
         Ok(PlannedSeries { partitions, wall, first_held })
+    }
+
+    fn is_only_spent(&self, error: &SourceError) -> bool {
+        error.kind == ErrorKind::BudgetSpent && self.purpose == Purpose::Run
     }
 
     /// The seconds to ask: those that nothing settles, and the last silence before them once more.

@@ -13,6 +13,7 @@
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `recover` | what a crash or a foreign hand left behind |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
+//! | `stop` | the switch that ends long work |
 
 mod atomic;
 mod describe;
@@ -26,6 +27,7 @@ mod read;
 mod recover;
 mod segment;
 mod staging;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -46,6 +48,7 @@ use atomic::Draft;
 use encode::FileOptions;
 use errors::{damaged, io_error};
 use staging::Staging;
+use stop::Stop;
 
 pub use encode::{Compression, InvalidCompression};
 pub use lock::SeriesGuard;
@@ -91,6 +94,7 @@ pub struct ParquetStore {
     started: Option<Epoch>,
     inspector: Arc<dyn PartitionInspector>,
     held: lock::HeldSeries,
+    stop: Stop,
 }
 
 /// Whether the series is ours to tidy, or only to look at.
@@ -119,13 +123,30 @@ impl ParquetStore {
         file.properties().map_err(|error| errors::write_error(layout.root(), error))?;
         let names = Names::new(&session);
         let held = lock::HeldSeries::default();
-        Ok(Self { layout, file, endpoint, names, started: None, inspector, held })
+        Ok(Self {
+            layout,
+            file,
+            endpoint,
+            names,
+            started: None,
+            inspector,
+            held,
+            stop: Stop::default(),
+        })
     }
 
     /// Notes when the run began, so that a second run can be told since when the first is at work.
     #[must_use]
     pub fn started_at(mut self, started: Epoch) -> Self {
         self.started = Some(started);
+        self
+    }
+
+    /// Gives up loading and publishing with [`StoreError::Stopped`] once `is_ending` says so. It
+    /// is asked often, from blocking threads. Staging goes on: answers are kept until the end.
+    #[must_use]
+    pub fn stopped_by(mut self, is_ending: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        self.stop = Stop::new(is_ending);
         self
     }
 
@@ -217,6 +238,7 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
         check_kind::<R>(key)?;
+        self.stop.check()?;
         recover::load::<R>(self, key, self.access(key))
     }
 

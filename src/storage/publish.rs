@@ -8,7 +8,8 @@
 //! 5. sweep the staging, the announcement last.
 //!
 //! A crash after any step leaves a partition that the next `load` brings to the state before or
-//! after this publish. A file that would come out the same is not written again.
+//! after this publish. A file that would come out the same is not written again. A run that is
+//! ending gives up between two steps or two batches of rows, and that is such a crash too.
 
 use std::path::PathBuf;
 
@@ -34,14 +35,17 @@ pub(super) fn publish<R: Record>(
     key: &PartitionKey,
     publication: &Publication,
 ) -> Result<Published, StoreError> {
+    store.stop.check()?;
     let mut work = Work::gather::<R>(store, key, publication)?;
     if work.has_nothing() {
         return work.nothing();
     }
     if let Some(written) = work.write::<R>()? {
+        store.stop.check()?;
         work.announce(&written)?;
         work.take_name(written)?;
     }
+    // From here on nothing gives up: only this run knows all that the sidecar is to say.
     let sidecar = work.describe()?;
     work.commit(&sidecar)?;
     work.sweep()?;
@@ -149,6 +153,7 @@ impl<'a> Work<'a> {
         if self.old.as_ref().is_some_and(|old| old.file.footer == facts.footer) {
             return Ok(None);
         }
+        self.store.stop.check()?;
         draft.sync()?;
         check_written::<R>(&draft, &facts)?;
         Ok(Some(Written { draft, facts }))
@@ -241,7 +246,10 @@ impl<'a> Work<'a> {
         let published = self.old.as_ref().map(|old| old.file.rows::<R>()).transpose()?;
         let mut merge = Merge::new(self.key, published, &self.segments)?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
+        let mut n_rows = 0;
         while let Some(row) = merge.next_row()? {
+            self.store.stop.check_at(n_rows)?;
+            n_rows += 1;
             encoder.push(row)?;
         }
         let facts = encoder.finish(|rows| self.footer(rows))?;

@@ -152,7 +152,7 @@ impl<'a> Remains<'a> {
             self.set_aside(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
             return Ok(None);
         }
-        match file.verify_rows::<R>() {
+        match file.verify_rows::<R>(&self.store.stop) {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
                 // A later version may keep the days whose own hash still holds.

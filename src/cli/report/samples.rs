@@ -119,6 +119,7 @@ pub(crate) fn facts(exit: ExitCode) -> RunFacts {
         traffic,
         walls: Walls::from([(series(Kind::Ticks), wall)]),
         held: Vec::new(),
+        output: "data_cache".into(),
     }
 }
 

@@ -64,9 +64,10 @@ impl ExitCode {
             DownloadError::Store(StoreError::Stopped) => Self::of_signal(signal),
             // Every series failed because the run was ending, not because it is not on offer.
             DownloadError::NoSeries(_) if signal.is_some() => Self::of_signal(signal),
-            DownloadError::Store(_) | DownloadError::Window(_) | DownloadError::NoSeries(_) => {
-                Self::CannotStart
-            }
+            DownloadError::Store(_)
+            | DownloadError::Window(_)
+            | DownloadError::NoRoom { .. }
+            | DownloadError::NoSeries(_) => Self::CannotStart,
         }
     }
 

@@ -44,6 +44,10 @@ const PAGE_LIMIT: u32 = 5_000;
 /// The breaker waits at most this many times its first cool-down: a minute becomes five.
 const MOST_COOLDOWNS: u32 = 5;
 
+/// A source that never answered in this run is given up after this long: a wrong address or a
+/// missing network is better told than waited for.
+const MAX_OUTAGE_AT_START: Duration = Duration::from_secs(30);
+
 /// A pause between two attempts that a person would notice.
 const NOTICED_RETRY: Duration = Duration::from_secs(5);
 
@@ -263,6 +267,7 @@ fn breaker(pace: &Pace) -> BreakerConfig {
         cooldown: pace.breaker_cooldown,
         max_cooldown: pace.breaker_cooldown * MOST_COOLDOWNS,
         max_outage: pace.max_outage,
+        max_outage_at_start: MAX_OUTAGE_AT_START,
     }
 }
 

@@ -135,6 +135,11 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         }
     }
 
+    /// Position in the plan of what is worked on first.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.queue.front().map(|(id, _, _)| *id)
+    }
+
     /// Works until everything is done, the caller stops it, or budget, source or store give out.
     pub(super) async fn run(mut self) -> Ended {
         let stop = self.stop;

@@ -11,6 +11,7 @@ pub mod plan;
 mod prepare;
 pub mod profile;
 pub mod reporter;
+mod space;
 pub mod summary;
 pub mod wall;
 
@@ -86,10 +87,22 @@ pub enum DownloadError {
     /// The window makes no sense.
     #[error("cannot download this range")]
     Window(#[from] WindowError),
+    /// Not even the first month fits on the disk.
+    #[error("the disk is too small for {key}: about {} MiB are needed, {} MiB are free", needed.div_ceil(MIB), free / MIB)]
+    NoRoom {
+        /// The month that comes first.
+        key: Box<PartitionKey>,
+        /// Bytes it needs, estimated.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// No series that was asked for is on offer.
     #[error("no series can be worked on: {}", reasons(.0))]
     NoSeries(Vec<(Series, String)>),
 }
+
+const MIB: u64 = 1 << 20;
 
 fn reasons(failed: &[(Series, String)]) -> String {
     failed.iter().map(|(series, why)| format!("{series}: {why}")).collect::<Vec<_>>().join("; ")
@@ -140,6 +153,9 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             &self.stop,
             prepared,
         );
+        if let Some(first) = engine.first() {
+            has_room(&plan, &plan.partitions[first])?;
+        }
         let Ended { ending, mut outcomes, profiles, walls } = engine.run().await;
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
         let partitions = plan.partitions.iter().zip(coverage).enumerate();
@@ -156,6 +172,20 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             tracing::warn!(why = chain(&error), "what was learned of the source is not kept");
         }
     }
+}
+
+/// Refuses what surely cannot be begun; what may only come to an end early is a warning.
+fn has_room(plan: &Plan, first: &PlannedPartition) -> Result<(), DownloadError> {
+    let Some(free) = plan.free_bytes else { return Ok(()) };
+    if first.n_bytes > free {
+        let key = Box::new(first.key.clone());
+        return Err(DownloadError::NoRoom { key, needed: first.n_bytes, free });
+    }
+    if plan.n_bytes > free {
+        let (needed_mib, free_mib) = (plan.n_bytes.div_ceil(MIB), free / MIB);
+        tracing::warn!(needed_mib, free_mib, "the disk may be full before everything is done");
+    }
+    Ok(())
 }
 
 fn summarize(

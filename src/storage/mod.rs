@@ -13,7 +13,7 @@
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `recover` | what a crash or a foreign hand left behind |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
-//! | `stop` | the switch that ends long work |
+//! | `stop`, `space` | the switch that ends long work; room on the disk |
 
 mod atomic;
 mod describe;
@@ -26,6 +26,7 @@ mod publish;
 mod read;
 mod recover;
 mod segment;
+mod space;
 mod staging;
 mod stop;
 #[cfg(test)]
@@ -47,6 +48,7 @@ use crate::format::schema::price_columns;
 use atomic::Draft;
 use encode::FileOptions;
 use errors::{damaged, io_error};
+use space::Home;
 use staging::Staging;
 use stop::Stop;
 
@@ -95,6 +97,7 @@ pub struct ParquetStore {
     inspector: Arc<dyn PartitionInspector>,
     held: lock::HeldSeries,
     stop: Stop,
+    home: Home,
 }
 
 /// Whether the series is ours to tidy, or only to look at.
@@ -132,6 +135,7 @@ impl ParquetStore {
             inspector,
             held,
             stop: Stop::default(),
+            home: Home::default(),
         })
     }
 
@@ -164,6 +168,7 @@ impl ParquetStore {
         let mut made = Vec::new();
         let result = self
             .make_private(&mut made)
+            .and_then(|()| self.home.remember(self.layout.root()))
             .and_then(|()| self.probe(self.layout.root()))
             .and_then(|()| self.probe(&self.layout.staging_root()));
         if result.is_err() {
@@ -184,6 +189,7 @@ impl ParquetStore {
 
     fn make_private(&self, made: &mut Vec<PathBuf>) -> Result<(), StoreError> {
         let layout = &self.layout;
+        self.home.check(layout.root())?;
         made.extend(atomic::make_dir(layout.root(), PUBLIC_MODE)?);
         let dirs = [
             (layout.private_dir(), PUBLIC_MODE),
@@ -200,6 +206,7 @@ impl ParquetStore {
 
     /// Makes a folder of the archive, unless a link would put it elsewhere.
     fn make_dir_inside(&self, dir: &Path) -> Result<(), StoreError> {
+        self.home.check(self.layout.root())?;
         atomic::confine(self.layout.root(), dir)?;
         atomic::make_dir(dir, PUBLIC_MODE).map(drop)
     }

@@ -27,7 +27,7 @@ use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::segment::StagedSegment;
 use super::staging::{Intent, Staging, file_name};
-use super::{Access, ParquetStore, describe};
+use super::{Access, ParquetStore, describe, space};
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 pub(super) fn publish<R: Record>(
@@ -145,7 +145,9 @@ impl<'a> Work<'a> {
             return Ok(None);
         }
         let path = self.path();
-        self.store.make_dir_inside(&self.store.layout.series_dir(&self.key.series))?;
+        let dir = self.store.layout.series_dir(&self.key.series);
+        self.store.make_dir_inside(&dir)?;
+        space::require(&dir, self.bytes_needed::<R>())?;
         let draft = Draft::create(&path, &self.store.names.next())?;
         let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge(error))?;
         self.check_published_rows(&merged)?;
@@ -236,6 +238,15 @@ impl<'a> Work<'a> {
             gaps: sidecar.gaps,
             findings: new_findings(sidecar.findings, self.old.as_ref()),
         }
+    }
+
+    /// Most bytes that the new file and what goes with it can take. Rows never take more than they
+    /// do in the staging.
+    fn bytes_needed<R: Record>(&self) -> u64 {
+        let old = self.old.as_ref().and_then(|old| old.sidecar.file_size).unwrap_or_default();
+        let n_staged: u64 = self.segments.iter().map(|segment| segment.header.n_rows).sum();
+        let staged = n_staged.saturating_mul(space::segment_row_bytes(R::COLUMNS.len()));
+        old.saturating_add(staged).saturating_add(space::SLACK_BYTES)
     }
 
     fn is_up_to_date(&self, old: &Old) -> bool {

@@ -129,6 +129,10 @@ impl Sandbox {
 pub(crate) struct Running(Option<Child>);
 
 impl Running {
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.as_ref().unwrap().id()
     }

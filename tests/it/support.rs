@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) retry: RetryConfig,
     pub(crate) timeout: Duration,
     pub(crate) stop: CancellationToken,
+    /// What the store hears; without it, `stop`.
+    pub(crate) is_ending: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             retry: RetryConfig { first: Duration::from_millis(1), ..RetryConfig::default() },
             timeout: Duration::from_secs(30),
             stop: CancellationToken::new(),
+            is_ending: None,
         }
     }
 }
@@ -143,8 +146,12 @@ impl Exchange {
         let source =
             resilient(client.clone(), throttle, BreakerConfig::default(), setup.retry, &observer);
         let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
-        let store =
-            Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());
+        let store = ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap();
+        let stop = setup.stop.clone();
+        let is_ending = setup.is_ending.clone();
+        let store = Arc::new(
+            store.stopped_by(is_ending.unwrap_or_else(|| Arc::new(move || stop.is_cancelled()))),
+        );
         let options = DownloadOptions {
             concurrency: setup.concurrency,
             page_limit: 5000,

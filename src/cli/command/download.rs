@@ -215,6 +215,13 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
         DownloadError::NoSeries(_) => {
             "write a symbol as the source does, like `R_100`; if something else failed, run it again"
         }
+        DownloadError::NoRoom { .. } => {
+            return Some(format!(
+                "make room on the disk of `{}`, ask for fewer months with `--months`, or use \
+                 another disk with `--output`",
+                output.display()
+            ));
+        }
         DownloadError::Window(_) => {
             "all days are UTC, the end is exclusive; without `--end-date` the end is the source's now"
         }

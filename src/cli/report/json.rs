@@ -15,9 +15,10 @@
 //! - `not_offered`: series, `months`, `history_begins`;
 //! - `failed_series` and `held_series`: series, `reason`.
 //!
-//! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `estimated_secs`, `failed_series`, and
+//! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `bytes_needed` (most at once), `bytes_free`
+//! (null if unknown), `estimated_secs`, `failed_series`, and
 //! `partitions`: series, `month`, `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
-//! `missing_secs`, `requests`, `rows`.
+//! `missing_secs`, `requests`, `rows`, `bytes_needed`.
 //!
 //! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
 
@@ -99,6 +100,7 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
             "missing_secs": p.missing.len_secs(),
             "requests": p.n_requests,
             "rows": p.n_rows,
+            "bytes_needed": p.n_bytes,
         });
         with_key(&p.key, body)
     };
@@ -106,6 +108,8 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
         "server_now": plan.server_now,
         "requests": plan.n_requests(),
         "rows": plan.n_rows(),
+        "bytes_needed": plan.n_bytes,
+        "bytes_free": plan.free_bytes,
         "estimated_secs": time_needed(plan.n_requests(), rate).map(|time| time.as_secs_f64()),
         "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
         "failed_series": with_reasons(&plan.failed_series),

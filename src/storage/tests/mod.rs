@@ -5,6 +5,7 @@ mod damage;
 mod folders;
 mod identity;
 mod merging;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;

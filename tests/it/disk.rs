@@ -18,6 +18,7 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None` where it is not allowed to mount.
+    #[allow(clippy::print_stdout, reason = "a test that is skipped says so")]
     fn mount(at: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
         let mounted = mount(&["-t", "tmpfs", "-o", options, "tmpfs"], &at);

@@ -27,6 +27,7 @@ Exit codes:
   0    everything asked for and offered is on disk and certified
   1    it ran, but something is missing or broken
   2    it could not start: arguments, configuration, permissions, disk
+  3    it stopped at its own budget; run the same command again to go on
   69   the source is unavailable
   75   another run holds the series
   130  interrupted (143: terminated); run the same command again to go on";
@@ -245,6 +246,17 @@ pub struct PaceArgs {
     /// End the run when the source was away for this long
     #[arg(long, value_name = "DURATION", default_value = "30m", env = "TITAN_MAX_OUTAGE")]
     pub max_outage: String,
+    /// Stop asking after this long; the next run goes on from there
+    ///
+    /// Waits for the source end then too. What is covered is still published. Exit code 3.
+    #[arg(long, value_name = "DURATION", env = "TITAN_MAX_DURATION")]
+    pub max_duration: Option<String>,
+    /// Stop asking after this many requests; the next run goes on from there
+    ///
+    /// Counts what counts against the limits of the source: pages of history and the list of
+    /// symbols, repetitions included. Exit code 3.
+    #[arg(long, value_name = "N", env = "TITAN_MAX_REQUESTS")]
+    pub max_requests: Option<String>,
 }
 
 /// How the files are written.
@@ -429,7 +441,7 @@ impl Origins {
 }
 
 /// Id and long name of the options that hold a value and can come from the environment.
-const VALUE_OPTIONS: [(&str, &str); 26] = [
+const VALUE_OPTIONS: [(&str, &str); 28] = [
     ("symbols", "symbol"),
     ("months", "months"),
     ("start_date", "start-date"),
@@ -450,6 +462,8 @@ const VALUE_OPTIONS: [(&str, &str); 26] = [
     ("breaker_cooldown", "breaker-cooldown"),
     ("ratelimit_pause", "ratelimit-pause"),
     ("max_outage", "max-outage"),
+    ("max_duration", "max-duration"),
+    ("max_requests", "max-requests"),
     ("compression", "compression"),
     ("row_group_rows", "row-group-rows"),
     ("chunk_rows", "chunk-rows"),

@@ -48,7 +48,8 @@ impl ExitCode {
         let ending = match &summary.ending {
             Ending::Cancelled => Self::of_signal(signal),
             Ending::Outage(_) => Self::Unavailable,
-            Ending::StoreFailed(_) => Self::Incomplete,
+            Ending::BudgetSpent(_) => Self::BudgetSpent,
+            Ending::StoreFailed { .. } => Self::Incomplete,
             Ending::Finished => Self::Success,
         };
         let is_whole = summary.is_complete() && n_held == 0;
@@ -60,11 +61,13 @@ impl ExitCode {
         match error {
             DownloadError::Source { source, .. } => Self::of_refusal(source.kind, signal),
             DownloadError::Store(StoreError::Held { .. }) => Self::Held,
+            DownloadError::Store(StoreError::Stopped) => Self::of_signal(signal),
             // Every series failed because the run was ending, not because it is not on offer.
             DownloadError::NoSeries(_) if signal.is_some() => Self::of_signal(signal),
             DownloadError::Store(_)
             | DownloadError::Window(_)
             | DownloadError::Restatement { .. }
+            | DownloadError::NoRoom { .. }
             | DownloadError::NoSeries(_) => Self::CannotStart,
         }
     }
@@ -72,6 +75,7 @@ impl ExitCode {
     fn of_refusal(kind: ErrorKind, signal: Option<Signal>) -> Self {
         match kind {
             ErrorKind::Cancelled => Self::of_signal(signal),
+            ErrorKind::BudgetSpent => Self::BudgetSpent,
             ErrorKind::Rejected | ErrorKind::UnknownSymbol | ErrorKind::Unauthorized => {
                 Self::CannotStart
             }
@@ -143,6 +147,8 @@ mod tests {
         check(source(ErrorKind::Unauthorized), 2);
         check(source(ErrorKind::Rejected), 2);
         check(source(ErrorKind::Cancelled), 130);
+        check(source(ErrorKind::BudgetSpent), 3);
+        check(DownloadError::Store(StoreError::Stopped), 130);
         check(DownloadError::Store(io(io::ErrorKind::PermissionDenied)), 2);
         check(DownloadError::Store(held), 75);
         check(DownloadError::Window(empty), 2);
@@ -169,7 +175,13 @@ mod tests {
         check(|s| s.ending = Ending::Cancelled, Some(Signal::Interrupt), 1, 130);
         check(|s| s.ending = Ending::Cancelled, Some(Signal::Terminate), 0, 143);
         check(|s| s.ending = Ending::Outage("gone".into()), None, 0, 69);
-        check(|s| s.ending = Ending::StoreFailed("full".into()), None, 0, 1);
+        let full = |s: &mut Summary| {
+            let kind = Some(io::ErrorKind::StorageFull);
+            s.ending = Ending::StoreFailed { why: "full".into(), kind };
+        };
+        check(full, None, 0, 1);
+        check(|s| s.ending = Ending::BudgetSpent("spent".into()), None, 1, 3);
+        check(|s| s.ending = Ending::BudgetSpent("spent".into()), Some(Signal::Interrupt), 0, 3);
         check(|s| s.partitions[0].outcome = PartitionOutcome::Failed("no".into()), None, 0, 1);
         check(|s| s.partitions[0].outcome = PartitionOutcome::NotOffered, None, 0, 0);
     }

@@ -7,6 +7,7 @@
 pub mod args;
 pub mod clock;
 mod command;
+mod disk;
 pub mod error;
 pub mod exit;
 pub mod logging;
@@ -112,7 +113,8 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
             command::adopt::run(&settings::adopt(args, origins)?, context)
         }
         Some(Command::Verify(args)) => {
-            command::verify::run(&settings::verify(args, origins)?, context)
+            let settings = settings::verify(args, origins)?;
+            blocking(command::verify::run(&settings, context))
         }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;

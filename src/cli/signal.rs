@@ -3,12 +3,26 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::ExitCode;
 use super::terminal::Terminal;
+
+/// After this long the first signal ends the process by itself, whatever it still waits for: a
+/// little before the two seconds that are promised. What is lost then is only asked again.
+const LEAVE_AFTER: Duration = Duration::from_millis(1_850);
+
+/// How long the work may take to end after the first signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Under two seconds, even if the disk does not answer any more.
+    Bounded,
+    /// As long as it takes.
+    Endless,
+}
 
 /// Who wants the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +48,11 @@ impl Signals {
     /// # Errors
     ///
     /// If the operating system refuses to deliver signals.
-    pub fn listen(terminal: Terminal, on_first: &'static str) -> io::Result<Self> {
+    pub fn listen(
+        terminal: Terminal,
+        on_first: &'static str,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let seen = Arc::new(AtomicU8::new(0));
         let mut source = SignalSource::new()?;
@@ -45,9 +63,11 @@ impl Signals {
                 seen.store(first as u8, Ordering::Relaxed);
                 // Before the message: a terminal that blocks must not delay the end.
                 stop.cancel();
+                if patience == Patience::Bounded {
+                    leave_after(LEAVE_AFTER, first);
+                }
                 terminal.say(on_first);
-                let second = source.next().await;
-                std::process::exit(i32::from(ExitCode::of_signal(Some(second)).number()));
+                leave(source.next().await);
             }
         });
         Ok(Self { stop, seen, task })
@@ -66,6 +86,23 @@ impl Signals {
             _ => None,
         }
     }
+}
+
+/// Ends the process after a while. On a thread of its own that needs neither runtime nor disk, and
+/// that lives no longer than the process, so nobody has to wait for it.
+fn leave_after(limit: Duration, first: Signal) {
+    let wait = move || {
+        std::thread::sleep(limit);
+        leave(first);
+    };
+    if std::thread::Builder::new().name("leave".to_owned()).spawn(wait).is_err() {
+        tracing::warn!("no thread is left to watch over the end");
+    }
+}
+
+/// Ends the process where it stands; the next run cleans up.
+fn leave(signal: Signal) -> ! {
+    std::process::exit(i32::from(ExitCode::of_signal(Some(signal)).number()))
 }
 
 impl Drop for Signals {

@@ -21,8 +21,8 @@ use crate::download::{
 };
 use crate::integrity::{self, PartitionChecker, VerifyOptions};
 use crate::resilience::{
-    BreakerConfig, Guarded, Observer, Retried, RetryConfig, ThrottleConfig, Throttled, WaitReason,
-    resilient,
+    BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, ThrottleConfig, Throttled,
+    Timed, WaitReason,
 };
 use crate::simulator::{
     Fault, FaultPlan, Limits, LoggedCall, LoggedEnd, OUTAGE, Outcome, Replay, SimClock, Simulator,
@@ -47,6 +47,10 @@ const PAGE_LIMIT: u32 = 5_000;
 
 /// The breaker waits at most this many times its first cool-down: a minute becomes five.
 const MOST_COOLDOWNS: u32 = 5;
+
+/// A source that never answered in this run is given up after this long: a wrong address or a
+/// missing network is better told than waited for.
+const MAX_OUTAGE_AT_START: Duration = Duration::from_secs(30);
 
 /// A pause between two attempts that a person would notice.
 const NOTICED_RETRY: Duration = Duration::from_secs(5);
@@ -167,7 +171,7 @@ pub(super) struct Parts {
     pub(super) stop: CancellationToken,
 }
 
-type Source = Remembered<Retried<Guarded<Throttled<DerivClient>>>>;
+type Source = Remembered<Timed<Retried<Counted<Guarded<Throttled<DerivClient>>>>>>;
 
 /// Source, store and download, put together for one run.
 pub(super) struct Session {
@@ -189,14 +193,7 @@ impl Session {
             if settings.insecure_ws { NetConnector::allow_insecure() } else { NetConnector::new() };
         let client = DerivClient::new(source_config(settings, &parts.endpoint)?, connector);
         let observer = observer(&parts);
-        let source = resilient(
-            client.clone(),
-            throttle(&settings.pace, parts.endpoint.is_loopback),
-            breaker(&settings.pace),
-            RetryConfig { retries: settings.pace.retries, ..RetryConfig::default() },
-            &observer,
-        );
-        let source = Arc::new(Remembered::new(source));
+        let source = source(settings, &parts, client.clone(), &observer);
         let store = Arc::new(open_store(settings, &parts)?);
         let reporter: Arc<dyn Reporter> = parts.progress;
         let options = download_options(settings, &parts.endpoint);
@@ -267,6 +264,23 @@ impl Session {
     }
 }
 
+/// The wrappers, outermost last. The reading order of the type is the calling order.
+fn source(
+    settings: &DownloadSettings,
+    parts: &Parts,
+    client: DerivClient,
+    observer: &Observer,
+) -> Arc<Source> {
+    let pace = &settings.pace;
+    let is_loopback = parts.endpoint.is_loopback;
+    let throttled = Throttled::new(client, throttle(pace, is_loopback), observer.clone());
+    let guarded = Guarded::new(throttled, breaker(pace), observer.clone());
+    let counted = Counted::new(guarded, pace.max_requests);
+    let retry = RetryConfig { retries: pace.retries, ..RetryConfig::default() };
+    let retried = Retried::new(counted, retry, observer.clone());
+    Arc::new(Remembered::new(Timed::new(retried, pace.max_duration)))
+}
+
 fn source_config(
     settings: &DownloadSettings,
     endpoint: &EndpointChoice,
@@ -306,6 +320,7 @@ fn breaker(pace: &Pace) -> BreakerConfig {
         cooldown: pace.breaker_cooldown,
         max_cooldown: pace.breaker_cooldown * MOST_COOLDOWNS,
         max_outage: pace.max_outage,
+        max_outage_at_start: MAX_OUTAGE_AT_START,
     }
 }
 
@@ -334,7 +349,8 @@ fn open_store(settings: &DownloadSettings, parts: &Parts) -> Result<ParquetStore
     };
     let store = ParquetStore::open(&settings.output, options, Arc::new(PartitionChecker))
         .map_err(Failure::cannot_start)?;
-    Ok(store.started_at(clock::now()))
+    let stop = parts.stop.clone();
+    Ok(store.started_at(clock::now()).stopped_by(Arc::new(move || stop.is_cancelled())))
 }
 
 fn download_options(settings: &DownloadSettings, endpoint: &EndpointChoice) -> DownloadOptions {

@@ -24,7 +24,7 @@ pub use source::{
     SourceInfo,
 };
 pub use store::{
-    Inspection, PartitionInspector, PartitionStore, Publication, Published, Restatements, Segment,
-    SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoredPartition,
+    Inspection, PartitionInspector, PartitionStore, Publication, Published, Restatements, RowBytes,
+    Segment, SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoreSpace, StoredPartition,
 };
 pub use time::{Epoch, EpochRange, Granularity};

@@ -143,6 +143,8 @@ pub enum ErrorKind {
     Cancelled,
     /// The source was away for longer than the run may wait.
     Outage,
+    /// The run's own budget of requests or time is used up.
+    BudgetSpent,
 }
 
 impl ErrorKind {

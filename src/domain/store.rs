@@ -7,7 +7,7 @@ use super::coverage::{Coverage, RangeSet};
 use super::finding::Finding;
 use super::partition::{Gap, Month, PartitionKey, PartitionState};
 use super::record::Record;
-use super::series::Series;
+use super::series::{Kind, Series};
 use super::time::{Epoch, EpochRange};
 
 /// Answers for one contiguous range, on their way to a partition.
@@ -223,11 +223,30 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     /// # Errors
     ///
     /// If any step failed; the partition published before is then still in place.
+    /// [`StoreError::Stopped`] if the run is ending: what is staged stays staged.
     fn publish(
         &self,
         key: &PartitionKey,
         publication: &Publication,
     ) -> Result<Published, StoreError>;
+}
+
+/// Tells how much room there is for partitions.
+pub trait StoreSpace: Send + Sync + 'static {
+    /// Free bytes where partitions are kept; `None` if that cannot be told. Blocks.
+    fn free_bytes(&self) -> Option<u64>;
+
+    /// What a row of this kind takes, for estimates.
+    fn row_bytes(&self, kind: Kind) -> RowBytes;
+}
+
+/// Bytes of one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowBytes {
+    /// In the staging.
+    pub staged: u64,
+    /// In a published file, on average.
+    pub published: u64,
 }
 
 /// Keeps one writer per series.
@@ -271,6 +290,9 @@ pub enum StoreError {
         /// The sidecar that says so.
         path: PathBuf,
     },
+    /// The run is ending; what was published and staged before is still in place.
+    #[error("stopped before it was done")]
+    Stopped,
     /// Another run writes this series.
     #[error("{series} is being written by {owner}")]
     Held {

@@ -13,15 +13,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Candle, CoverageState, Epoch, EpochRange, ErrorKind, Kind, MarketDataSource, Page, PageRequest,
-    PartitionKey, PartitionState, PartitionStore, Published, Record, Segment, Series, SourceError,
-    StoreError, Tick, Wall,
+    Candle, CoverageState, Epoch, EpochRange, ErrorKind, Kind, PageRequest, PartitionState,
+    PartitionStore, Published, RangeSet, Series, SourceError, StoreError, Tick, Wall,
 };
 
 use super::DownloadOptions;
+use super::errands::{AnyPage, AnySegment, Arrival, Written, fetch, look, write_segment};
 use super::job::{Effects, PartitionJob};
-use super::pager::{Ask, AskId, Scope};
-use super::prepare::{Prepared, ServerClock, Source, Store, blocking, chain, run_wall_search};
+use super::pager::{AskId, Scope};
+use super::prepare::{Prepared, ServerClock, Source, Store, blocking, chain};
 use super::profile::{Profile, unit_secs};
 use super::reporter::{PageReport, Reporter};
 use super::summary::{Ending, PartitionOutcome};
@@ -33,18 +33,6 @@ const MAX_ACTIVE: usize = 4;
 
 /// Writes to disk under way before asking pauses: a slow disk slows the asking, not fills memory.
 const MAX_DISK: usize = 4;
-
-/// A page of a kind known only at run time.
-enum AnyPage {
-    Ticks(Page<Tick>),
-    Candles(Page<Candle>),
-}
-
-/// A segment of a kind known only at run time.
-enum AnySegment {
-    Ticks(Segment<Tick>),
-    Candles(Segment<Candle>),
-}
 
 enum AnyJob {
     Ticks(PartitionJob<Tick>),
@@ -60,18 +48,6 @@ macro_rules! each {
     };
 }
 
-/// What comes back from the source.
-enum Arrival {
-    Page { job: usize, ask: AskId, answer: Result<AnyPage, SourceError> },
-    Wall { job: usize, found: Result<Option<Wall>, SourceError> },
-}
-
-/// What comes back from the disk.
-enum Written {
-    Staged { job: usize, n_findings: usize, result: Result<(), StoreError> },
-    Published { job: usize, result: Box<Result<Published, StoreError>> },
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Paging,
@@ -85,13 +61,24 @@ struct Active {
     n_staging: usize,
     /// Where a look at the wall began that is still under way.
     looks_for_wall: Option<Epoch>,
+    /// What this run has put into the staging.
+    staged: RangeSet,
+}
+
+/// What became of one partition that was worked on.
+pub(super) struct Worked {
+    pub(super) outcome: PartitionOutcome,
+    /// Answers taken in.
+    pub(super) n_pages: u64,
+    /// What this run has put into the staging, published since or not.
+    pub(super) staged: RangeSet,
 }
 
 /// How the loop ended for each planned partition, and as a whole.
 pub(super) struct Ended {
     pub(super) ending: Ending,
     /// By position in the plan; partitions not in here were not worked on.
-    pub(super) outcomes: BTreeMap<usize, (PartitionOutcome, u64)>,
+    pub(super) outcomes: BTreeMap<usize, Worked>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
 }
@@ -112,8 +99,10 @@ pub(super) struct Engine<'a, S, P> {
     order: Vec<usize>,
     asks: FuturesUnordered<BoxFuture<'static, Arrival>>,
     disk: FuturesUnordered<BoxFuture<'static, Written>>,
-    outcomes: BTreeMap<usize, (PartitionOutcome, u64)>,
+    outcomes: BTreeMap<usize, Worked>,
     ending: Ending,
+    /// Why nothing more is asked, once the run's own budget is used up.
+    spent: Option<String>,
 }
 
 impl<'a, S: Source, P: Store> Engine<'a, S, P> {
@@ -142,10 +131,16 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             disk: FuturesUnordered::new(),
             outcomes: BTreeMap::new(),
             ending: Ending::Finished,
+            spent: None,
         }
     }
 
-    /// Works until everything is done, the caller stops it, or source or store give out.
+    /// Position in the plan of what is worked on first.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.queue.front().map(|(id, _, _)| *id)
+    }
+
+    /// Works until everything is done, the caller stops it, or budget, source or store give out.
     pub(super) async fn run(mut self) -> Ended {
         let stop = self.stop;
         while self.ending == Ending::Finished {
@@ -160,6 +155,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
                 Some(arrival) = self.asks.next() => self.take_arrival(arrival),
             }
         }
+        if let (Ending::Finished, Some(why)) = (&self.ending, self.spent.take()) {
+            self.ending = Ending::BudgetSpent(why);
+        }
         self.wind_down().await;
         let Self { ending, outcomes, profiles, walls, .. } = self;
         Ended { ending, outcomes, profiles, walls }
@@ -167,12 +165,17 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
 
     /// Puts asks into the pipe until it is full or nothing can be asked now.
     fn fill(&mut self) {
-        while self.asks.len() < self.options.concurrency.max(1) && self.disk.len() < MAX_DISK {
+        while self.spent.is_none()
+            && self.asks.len() < self.options.concurrency.max(1)
+            && self.disk.len() < MAX_DISK
+        {
             let asked = self.order.clone().into_iter().any(|job| self.ask_one(job));
             if !asked && !self.start_next() {
                 break;
             }
         }
+        // What earlier runs left covered needs no budget.
+        while self.spent.is_some() && self.disk.len() < MAX_DISK && self.start_covered() {}
         for job in self.order.clone() {
             self.finish_if_done(job);
         }
@@ -199,15 +202,35 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             return false;
         }
         let Some((id, job, series)) = self.queue.pop_front() else { return false };
+        self.start(id, job, series);
+        true
+    }
+
+    /// Starts the next month that needs no more answers, and has it published.
+    fn start_covered(&mut self) -> bool {
+        let is_covered = |(_, job, _): &(usize, AnyJob, Series)| each!(job, j => j.is_done());
+        let next = self.queue.iter().position(is_covered).and_then(|at| self.queue.remove(at));
+        let Some((id, job, series)) = next else { return false };
+        self.start(id, job, series);
+        self.finish_if_done(id);
+        true
+    }
+
+    fn start(&mut self, id: usize, job: AnyJob, series: Series) {
         if let Some(profile) = self.profiles.get(&series) {
             let (key, pages) = each!(&job, j => (j.key.clone(), j.pages_left(profile)));
             self.reporter.partition_started(&key, pages);
         }
-        let active =
-            Active { job, series, phase: Phase::Paging, n_staging: 0, looks_for_wall: None };
+        let active = Active {
+            job,
+            series,
+            phase: Phase::Paging,
+            n_staging: 0,
+            looks_for_wall: None,
+            staged: RangeSet::new(),
+        };
         self.active.insert(id, active);
         self.order.push(id);
-        true
     }
 
     fn take_arrival(&mut self, arrival: Arrival) {
@@ -215,6 +238,11 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             Arrival::Page { answer, .. } => answer.as_ref().err(),
             Arrival::Wall { found, .. } => found.as_ref().err(),
         };
+        if let Some(error) = failure.filter(|error| error.kind == ErrorKind::BudgetSpent) {
+            // The answers under way were paid for, so they are still taken in.
+            self.spent.get_or_insert_with(|| chain(error));
+            return;
+        }
         if let Some(ending) = failure.and_then(ending_of) {
             self.ending = ending;
             return;
@@ -294,12 +322,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     fn stage(&mut self, id: usize, everything: bool) {
         let Some(active) = self.active.get_mut(&id) else { return };
         let key = each!(&active.job, j => j.key.clone());
-        while let Some((segment, n_findings)) = pop_segment(&mut active.job, everything) {
+        while let Some(segment) = pop_segment(&mut active.job, everything) {
             active.n_staging += 1;
-            let written = write_segment(Arc::clone(self.store), key.clone(), segment);
-            self.disk.push(Box::pin(async move {
-                Written::Staged { job: id, n_findings, result: written.await }
-            }));
+            self.disk.push(write_segment(Arc::clone(self.store), id, key.clone(), segment));
         }
     }
 
@@ -335,7 +360,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             Written::Staged { job, n_findings, result } => {
                 if let Some(active) = self.active.get_mut(&job) {
                     active.n_staging -= 1;
-                    if result.is_ok() {
+                    if let Ok(range) = &result {
+                        active.staged.insert(*range);
                         each!(&mut active.job, j => j.note_durable(n_findings));
                     }
                 }
@@ -367,20 +393,31 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         true
     }
 
-    /// A file that cannot be trusted stops its partition; a disk that refuses stops the run.
+    /// A file that cannot be trusted stops its partition; a disk that refuses stops the run. What a
+    /// run that is ending gave up itself stays staged.
     fn store_failed(&mut self, id: usize, error: &StoreError) {
+        let is_finished = self.ending == Ending::Finished;
+        if matches!(error, StoreError::Stopped) {
+            self.close(id, PartitionOutcome::Staged);
+            if is_finished {
+                self.ending = Ending::Cancelled;
+            }
+            return;
+        }
         let why = chain(error);
         tracing::error!(why, "the archive could not be written");
         self.close(id, PartitionOutcome::Failed(why.clone()));
-        if matches!(error, StoreError::Io { .. }) && self.ending == Ending::Finished {
-            self.ending = Ending::StoreFailed(why);
+        if let StoreError::Io { source, .. } = error
+            && is_finished
+        {
+            self.ending = Ending::StoreFailed { why, kind: Some(source.kind()) };
         }
     }
 
     fn close(&mut self, id: usize, outcome: PartitionOutcome) {
         if let Some(active) = self.active.remove(&id) {
             let n_pages = each!(&active.job, j => j.n_answers);
-            self.outcomes.insert(id, (outcome, n_pages));
+            self.outcomes.insert(id, Worked { outcome, n_pages, staged: active.staged });
         }
         self.order.retain(|other| *other != id);
     }
@@ -388,7 +425,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     /// Stops asking, keeps every answer, and waits for the disk.
     async fn wind_down(&mut self) {
         self.asks.clear();
-        let disk_works = !matches!(self.ending, Ending::StoreFailed(_));
+        let disk_works = !matches!(self.ending, Ending::StoreFailed { .. });
         for id in self.order.clone() {
             if disk_works {
                 self.stage(id, true);
@@ -438,54 +475,6 @@ fn ending_of(error: &SourceError) -> Option<Ending> {
         ErrorKind::Outage | ErrorKind::Unauthorized => Some(Ending::Outage(chain(error))),
         _ => None,
     }
-}
-
-fn fetch<S: Source>(
-    source: Arc<S>,
-    job: usize,
-    ask: Ask,
-    request: PageRequest,
-) -> BoxFuture<'static, Arrival> {
-    Box::pin(async move {
-        let answer = match request.series.kind {
-            Kind::Ticks => fetch_kind(&*source, &request).await.map(AnyPage::Ticks),
-            Kind::Candles(_) => fetch_kind(&*source, &request).await.map(AnyPage::Candles),
-        };
-        Arrival::Page { job, ask: ask.id, answer }
-    })
-}
-
-async fn fetch_kind<R: Record, S: MarketDataSource<R>>(
-    source: &S,
-    request: &PageRequest,
-) -> Result<Page<R>, SourceError> {
-    source.fetch_page(request).await
-}
-
-fn look<S: Source>(
-    source: Arc<S>,
-    job: usize,
-    series: Series,
-    mut search: WallSearch,
-) -> BoxFuture<'static, Arrival> {
-    Box::pin(async move {
-        let found = run_wall_search(&*source, &series, &mut search).await;
-        Arrival::Wall { job, found }
-    })
-}
-
-fn write_segment<P: Store>(
-    store: Arc<P>,
-    key: PartitionKey,
-    segment: AnySegment,
-) -> BoxFuture<'static, Result<(), StoreError>> {
-    Box::pin(async move {
-        let write = move |store: &P| match &segment {
-            AnySegment::Ticks(segment) => store.stage(&key, segment),
-            AnySegment::Candles(segment) => store.stage(&key, segment),
-        };
-        blocking(&store, write).await
-    })
 }
 
 /// A tail longer than this many requests is not worth keeping the oldest history waiting for.

@@ -4,12 +4,14 @@
 
 pub mod buffer;
 mod engine;
+mod errands;
 mod job;
 pub mod pager;
 pub mod plan;
 mod prepare;
 pub mod profile;
 pub mod reporter;
+mod space;
 pub mod summary;
 pub mod wall;
 
@@ -26,7 +28,7 @@ use crate::domain::{
     Wall,
 };
 
-use engine::{Ended, Engine};
+use engine::{Ended, Engine, Worked};
 use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
@@ -125,10 +127,22 @@ pub enum DownloadError {
         /// Why not.
         why: &'static str,
     },
+    /// Not even the first month fits on the disk.
+    #[error("the disk is too small for {key}: about {} MiB are needed, {} MiB are free", needed.div_ceil(MIB), free / MIB)]
+    NoRoom {
+        /// The month that comes first.
+        key: Box<PartitionKey>,
+        /// Bytes it needs, estimated.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
     /// No series that was asked for is on offer.
     #[error("no series can be worked on: {}", reasons(.0))]
     NoSeries(Vec<(Series, String)>),
 }
+
+const MIB: u64 = 1 << 20;
 
 fn reasons(failed: &[(Series, String)]) -> String {
     failed.iter().map(|(series, why)| format!("{series}: {why}")).collect::<Vec<_>>().join("; ")
@@ -179,6 +193,9 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             &self.stop,
             prepared,
         );
+        if let Some(first) = engine.first() {
+            has_room(&plan, &plan.partitions[first])?;
+        }
         let Ended { ending, mut outcomes, profiles, walls } = engine.run().await;
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
         let partitions = plan.partitions.iter().zip(coverage).enumerate();
@@ -200,6 +217,20 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     }
 }
 
+/// Refuses what surely cannot be begun; what may only come to an end early is a warning.
+fn has_room(plan: &Plan, first: &PlannedPartition) -> Result<(), DownloadError> {
+    let Some(free) = plan.free_bytes else { return Ok(()) };
+    if first.n_bytes > free {
+        let key = Box::new(first.key.clone());
+        return Err(DownloadError::NoRoom { key, needed: first.n_bytes, free });
+    }
+    if plan.n_bytes > free {
+        let (needed_mib, free_mib) = (plan.n_bytes.div_ceil(MIB), free / MIB);
+        tracing::warn!(needed_mib, free_mib, "the disk may be full before everything is done");
+    }
+    Ok(())
+}
+
 /// The wanted seconds without a settled answer, and those that were to be asked because only
 /// another tool answered for them, and were not, unless the wall has passed them meanwhile.
 fn still_owed(planned: &PlannedPartition, coverage: &Coverage, wall: Option<Wall>) -> RangeSet {
@@ -217,7 +248,7 @@ fn summarize(
     planned: &PlannedPartition,
     before: &Coverage,
     wall: Option<Wall>,
-    ended: Option<(PartitionOutcome, u64)>,
+    ended: Option<Worked>,
 ) -> PartitionSummary {
     let record_count = planned.record_count;
     let unworked = || match planned.is_beyond_wall() {
@@ -226,11 +257,19 @@ fn summarize(
         false if planned.missing.is_empty() => PartitionOutcome::UpToDate { record_count },
         false => PartitionOutcome::NotReached,
     };
-    let (outcome, n_pages) = ended.unwrap_or_else(|| (unworked(), 0));
+    let Worked { outcome, n_pages, staged } = ended.unwrap_or_else(|| Worked {
+        outcome: unworked(),
+        n_pages: 0,
+        staged: RangeSet::new(),
+    });
     let mut missing = match &outcome {
         PartitionOutcome::Published(published) => still_owed(planned, &published.coverage, wall),
         PartitionOutcome::NotOffered | PartitionOutcome::Locked { .. } => RangeSet::new(),
-        _ => still_owed(planned, before, wall),
+        _ => {
+            let mut missing = still_owed(planned, before, wall);
+            missing.remove_all(&staged);
+            missing
+        }
     };
     if let Some(behind) = planned.not_offered {
         missing.remove(behind);

@@ -89,6 +89,10 @@ pub struct Plan {
     pub partitions: Vec<PlannedPartition>,
     /// Series that cannot be worked on, with the reason.
     pub failed_series: Vec<(Series, String)>,
+    /// Estimate of the most bytes that all of it takes on disk at once, beside what is there.
+    pub n_bytes: u64,
+    /// Free bytes on that disk; `None` if that cannot be told.
+    pub free_bytes: Option<u64>,
 }
 
 /// What is to be done for one partition.
@@ -120,6 +124,8 @@ pub struct PlannedPartition {
     pub n_requests: u64,
     /// Estimate of the rows they bring.
     pub n_rows: u64,
+    /// Estimate of the most bytes that the work on it takes on disk at once, beside what is there.
+    pub n_bytes: u64,
 }
 
 impl PlannedPartition {

@@ -8,22 +8,22 @@ use tokio::time::Instant;
 use crate::domain::{
     Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Instrument, Kind,
     MarketDataSource, Month, PageRequest, PartitionKey, PartitionState, PartitionStore, RangeSet,
-    Record, Series, SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoredPartition,
-    Tick, Wall,
+    Record, Series, SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoreSpace,
+    StoredPartition, Tick, Wall,
 };
 
 use super::plan::{Plan, PlannedPartition};
 use super::profile::{Profile, unit_secs};
 use super::wall::{Probe, Step, WallSearch};
-use super::{DownloadError, DownloadOptions, DownloadRequest};
+use super::{DownloadError, DownloadOptions, DownloadRequest, space};
 
 /// A source that serves every kind of record this crate knows.
 pub trait Source: MarketDataSource<Tick> + MarketDataSource<Candle> + SourceInfo {}
 impl<S: MarketDataSource<Tick> + MarketDataSource<Candle> + SourceInfo> Source for S {}
 
 /// A store that keeps every kind of record this crate knows.
-pub trait Store: PartitionStore<Tick> + PartitionStore<Candle> + FactsStore {}
-impl<P: PartitionStore<Tick> + PartitionStore<Candle> + FactsStore> Store for P {}
+pub trait Store: PartitionStore<Tick> + PartitionStore<Candle> + FactsStore + StoreSpace {}
+impl<P: PartitionStore<Tick> + PartitionStore<Candle> + FactsStore + StoreSpace> Store for P {}
 
 /// An open partition that grows is asked again from this long before its end: a record that
 /// reached the source late is then still taken in.
@@ -93,13 +93,20 @@ pub(super) async fn prepare<S: Source, P: Store>(
     let facts = blocking(store, |store| Ok(store.load_facts())).await?;
     let mut prepared = Prepared {
         clock,
-        plan: Plan { server_now: asked, partitions: Vec::new(), failed_series: Vec::new() },
+        plan: Plan {
+            server_now: asked,
+            partitions: Vec::new(),
+            failed_series: Vec::new(),
+            n_bytes: 0,
+            free_bytes: None,
+        },
         stored: Vec::new(),
         profiles: BTreeMap::new(),
         walls: BTreeMap::new(),
         first_held: BTreeMap::new(),
         facts,
     };
+    let mut refused = Vec::new();
     for series in &request.series {
         let instrument = match offered(series, &instruments) {
             Ok(instrument) => instrument,
@@ -136,10 +143,22 @@ pub(super) async fn prepare<S: Source, P: Store>(
                 let why = "its sidecar says `locked`, and what is locked is never changed";
                 return Err(DownloadError::Restatement { key, why });
             }
-            Err(error) => prepared.plan.failed_series.push((series.clone(), chain(&error))),
+            Err(SeriesError::Store(error)) if ends_everything(&error) => return Err(error.into()),
+            Err(error) => {
+                prepared.plan.failed_series.push((series.clone(), chain(&error)));
+                if let SeriesError::Store(error @ StoreError::Io { .. }) = error {
+                    refused.push(error);
+                }
+            }
         }
     }
+    prepared.plan.n_bytes = space::bytes_of_all(&prepared.plan, |kind| store.row_bytes(kind));
+    prepared.plan.free_bytes = blocking(store, |store| Ok(store.free_bytes())).await?;
     if prepared.plan.partitions.is_empty() && !prepared.plan.failed_series.is_empty() {
+        // If the disk refused every one of them, that is what there is to say.
+        if let Some(error) = refused.pop().filter(|_| refused.len() + 1 == request.series.len()) {
+            return Err(error.into());
+        }
         return Err(DownloadError::NoSeries(prepared.plan.failed_series));
     }
     Ok(prepared)
@@ -161,6 +180,18 @@ impl Prepared {
             self.plan.partitions.push(partition);
             self.stored.push(stored);
         }
+    }
+}
+
+/// Whether another series would meet the same: the run is ending, or the disk takes nothing more.
+fn ends_everything(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let is_of_the_disk =
+        |kind| matches!(kind, StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem);
+    match error {
+        StoreError::Stopped => true,
+        StoreError::Io { source, .. } => is_of_the_disk(source.kind()),
+        _ => false,
     }
 }
 
@@ -239,7 +270,11 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partitions.push((planned(key, wanted, missing, again, &stored), stored));
         }
         let first_held = self.first_held(&partitions).await?;
-        let wall = self.wall(&partitions, first_held).await.map_err(SeriesError::Wall)?;
+        let wall = match self.wall(&partitions, first_held).await {
+            // The plan then names what is not reached; nothing behind the wall is asked any more.
+            Err(error) if self.is_only_spent(&error) => self.known.wall,
+            wall => wall.map_err(SeriesError::Wall)?,
+        };
         for (partition, stored) in &mut partitions {
             if let Some(wall) = wall {
                 stand_before(wall, first_held, &inherited(stored), partition);
@@ -248,8 +283,14 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partition.n_requests =
                 missing.iter().map(|range| self.profile.pages_in(range.len_secs())).sum();
             partition.n_rows = self.profile.rows_in(missing.len_secs());
+            partition.n_bytes =
+                space::bytes_at_once(partition, self.store.row_bytes(self.series.kind));
         }
         Ok(PlannedSeries { partitions, wall, first_held })
+    }
+
+    fn is_only_spent(&self, error: &SourceError) -> bool {
+        error.kind == ErrorKind::BudgetSpent && self.purpose == Purpose::Run
     }
 
     /// The seconds to ask: those that nothing settles, the last silence before them once more, and
@@ -399,6 +440,7 @@ fn planned(
         record_count: stored.record_count,
         n_requests: 0,
         n_rows: 0,
+        n_bytes: 0,
     }
 }
 

@@ -13,8 +13,16 @@ pub enum Ending {
     Cancelled,
     /// The source was away for longer than the run may wait; the text says what was seen last.
     Outage(String),
-    /// The archive could not be written any more; the text says why.
-    StoreFailed(String),
+    /// The run's own budget of requests or time was used up before everything was asked; the text
+    /// says which. What is missing is in the partitions, and the next run begins there.
+    BudgetSpent(String),
+    /// The archive could not be written any more.
+    StoreFailed {
+        /// The whole chain of causes.
+        why: String,
+        /// What the operating system said, if it was the one that refused.
+        kind: Option<std::io::ErrorKind>,
+    },
 }
 
 /// What became of one partition.
@@ -28,7 +36,8 @@ pub struct PartitionSummary {
     pub not_offered: Option<EpochRange>,
     /// What became of them.
     pub outcome: PartitionOutcome,
-    /// Wanted seconds that are not settled now: never answered, or failed.
+    /// Wanted seconds that are neither settled nor staged now: never answered, or failed. The next
+    /// run asks for them.
     pub missing: RangeSet,
     /// Answers taken in for this partition in this run, refused ones included.
     pub n_pages: u64,

@@ -27,6 +27,8 @@ pub struct BreakerConfig {
     pub max_cooldown: Duration,
     /// How long nothing may be answered before the source is given up.
     pub max_outage: Duration,
+    /// The same before the first answer: who starts a run wants to know soon that nobody is there.
+    pub max_outage_at_start: Duration,
 }
 
 impl Default for BreakerConfig {
@@ -37,6 +39,7 @@ impl Default for BreakerConfig {
             cooldown: Duration::from_secs(60),
             max_cooldown: Duration::from_secs(300),
             max_outage: Duration::from_secs(30 * 60),
+            max_outage_at_start: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -48,6 +51,8 @@ pub struct Guarded<S> {
     circuit: Mutex<Circuit>,
     /// Tells waiting callers that the circuit changed.
     changed: watch::Sender<()>,
+    /// What was seen of it last, told when it is given up.
+    last_failure: Mutex<Option<String>>,
     origin: Instant,
     observer: Observer,
 }
@@ -57,7 +62,8 @@ impl<S> Guarded<S> {
     pub fn new(inner: S, config: BreakerConfig, observer: Observer) -> Self {
         let circuit = Mutex::new(Circuit::new(config));
         let changed = watch::Sender::new(());
-        Self { inner, circuit, changed, origin: Instant::now(), observer }
+        let last_failure = Mutex::default();
+        Self { inner, circuit, changed, last_failure, origin: Instant::now(), observer }
     }
 
     /// The source below.
@@ -79,12 +85,25 @@ impl<S> Guarded<S> {
             let wait = match leave {
                 Leave::Go(pass) => return Ok(Passage { guarded: self, pass: Some(pass) }),
                 Leave::Wait(wait) => wait,
-                Leave::Outage(lasted) => return Err(outage(lasted)),
+                Leave::Outage(lasted) => return Err(self.outage(lasted)),
             };
             let change = async {
                 let _ = changed.changed().await; // its sender lives in `self`
             };
             self.observer.wait_for(WaitReason::BreakerOpen, wait, change).await?;
+        }
+    }
+
+    fn outage(&self, lasted: Duration) -> SourceError {
+        let away = match lasted.as_secs() {
+            secs @ 0..120 => format!("{secs} s"),
+            secs => format!("{} min", secs / 60),
+        };
+        let error =
+            SourceError::new(ErrorKind::Outage, format!("the source has been away for {away}"));
+        match locked(&self.last_failure).clone() {
+            Some(seen) => error.with_cause(seen),
+            None => error,
         }
     }
 
@@ -94,14 +113,20 @@ impl<S> Guarded<S> {
     ) -> Result<T, SourceError> {
         let passage = self.pass().await?;
         let outcome = call.await;
+        if let Err(error) = &outcome {
+            *locked(&self.last_failure) = Some(failure_text(error));
+        }
         passage.end(Outcome::of(outcome.as_ref().err()));
         outcome
     }
 }
 
-fn outage(lasted: Duration) -> SourceError {
-    let message = format!("the source has been away for {} min", lasted.as_secs() / 60);
-    SourceError::new(ErrorKind::Outage, message)
+/// A failure and its cause on one line.
+fn failure_text(error: &SourceError) -> String {
+    match &error.cause {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Guarded<S> {
@@ -214,23 +239,38 @@ struct Circuit {
     state: State,
     /// When the first failure after the last answer came.
     silent_since: Option<Duration>,
+    /// Whether anything was ever answered.
+    has_answered: bool,
     /// The last lost connection that was counted.
     counted: Option<u64>,
 }
 
 impl Circuit {
     fn new(config: BreakerConfig) -> Self {
-        Self { config, state: State::Closed { n_failures: 0 }, silent_since: None, counted: None }
+        Self {
+            config,
+            state: State::Closed { n_failures: 0 },
+            silent_since: None,
+            has_answered: false,
+            counted: None,
+        }
     }
 
     /// May a call be made?
     fn ask(&mut self, now: Duration) -> Leave {
+        let silent = now.saturating_sub(self.silent_since.unwrap_or(now));
+        let max_outage = match self.has_answered {
+            true => self.config.max_outage,
+            false => self.config.max_outage.min(self.config.max_outage_at_start),
+        };
         let cooldown = match self.state {
+            State::Closed { .. } if !self.has_answered && silent >= max_outage => {
+                return Leave::Outage(silent);
+            }
             State::Closed { .. } => return Leave::Go(Pass::Ordinary),
             State::Open { cooldown, .. } | State::HalfOpen { cooldown } => cooldown,
         };
-        let silent = now.saturating_sub(self.silent_since.unwrap_or(now));
-        let patience = self.config.max_outage.saturating_sub(silent);
+        let patience = max_outage.saturating_sub(silent);
         if patience.is_zero() {
             return Leave::Outage(silent);
         }
@@ -258,6 +298,7 @@ impl Circuit {
         let was_closed = matches!(self.state, State::Closed { .. });
         self.state = State::Closed { n_failures: 0 };
         self.silent_since = None;
+        self.has_answered = true;
         (!was_closed).then_some(Change::Closed)
     }
 
@@ -484,6 +525,27 @@ mod tests {
         assert_eq!(error.kind, ErrorKind::Outage);
         assert_eq!(start.elapsed(), secs(1800));
         assert_eq!(error.to_string(), "the source has been away for 30 min");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_never_answered_is_given_up_sooner() {
+        let config = BreakerConfig { max_outage_at_start: secs(30), ..BreakerConfig::default() };
+        let run = async |n_answers: usize| {
+            let script = std::iter::repeat_n(Ok(()), n_answers)
+                .chain(std::iter::repeat_n(Err(ErrorKind::Transport), 99));
+            let source = Guarded::new(Scripted::new(script), config, observer());
+            let start = Instant::now();
+            loop {
+                let Err(error) = fetch(&source).await else { continue };
+                if error.kind == ErrorKind::Outage {
+                    let cause = error.cause.map(|cause| cause.to_string());
+                    assert_eq!(cause.as_deref(), Some("scripted: scripted cause"));
+                    return start.elapsed();
+                }
+            }
+        };
+        assert_eq!(run(0).await, secs(30));
+        assert_eq!(run(1).await, secs(1800));
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 //! them only wait. Every wait ends at once when the [`Observer`]'s token is cancelled.
 
 mod breaker;
+mod budget;
 mod retry;
 mod throttle;
 
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{ErrorKind, SourceError};
 
 pub use self::breaker::{BreakerConfig, Guarded};
+pub use self::budget::{Counted, Timed};
 pub use self::retry::{Jitter, Retried, RetryConfig};
 pub use self::throttle::{ThrottleConfig, ThrottleStats, Throttled};
 

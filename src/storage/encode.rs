@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -27,7 +28,7 @@ use crate::format::schema::{EPOCH, schema};
 use crate::format::{Footer, RowsDigest, RowsDigests};
 
 use super::atomic::Draft;
-use super::errors::write_error;
+use super::errors::{io_error, write_error};
 
 /// Rows handed to the Parquet writer at once. Page boundaries follow from it, hence file bytes:
 /// it moves only together with an entry in the CHANGELOG.
@@ -123,6 +124,7 @@ impl FileOptions {
 /// Encodes ascending rows into a draft.
 pub(super) struct Encoder<R> {
     writer: ArrowWriter<Hashing<File>>,
+    refusal: Refusal,
     path: PathBuf,
     schema: SchemaRef,
     pending: Vec<R>,
@@ -155,11 +157,13 @@ impl<R: Record> Encoder<R> {
         let options =
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let schema = schema::<R>();
-        let sink = Hashing::new(draft.writer()?);
+        let refusal = Refusal::default();
+        let sink = Hashing::new(draft.writer()?, refusal.clone());
         let writer =
             ArrowWriter::try_new_with_options(sink, schema.clone(), options).map_err(failed)?;
         Ok(Self {
             writer,
+            refusal,
             path: draft.path().to_path_buf(),
             schema,
             pending: Vec::with_capacity(BATCH_ROWS),
@@ -187,7 +191,8 @@ impl<R: Record> Encoder<R> {
         for (key, value) in footer.to_pairs() {
             self.writer.append_key_value_metadata(KeyValue { key, value: Some(value) });
         }
-        let sink = self.writer.into_inner().map_err(|error| write_error(&self.path, error))?;
+        let (refusal, path) = (self.refusal, self.path);
+        let sink = self.writer.into_inner().map_err(|error| refusal.or(&path, error))?;
         let (sha256, file_size) = sink.finish();
         Ok(FileFacts { footer, sha256, file_size, first: self.first, last: self.last })
     }
@@ -199,7 +204,7 @@ impl<R: Record> Encoder<R> {
         self.rows.update(&self.pending);
         let batch = batch(&self.schema, &self.pending);
         self.pending.clear();
-        self.writer.write(&batch).map_err(|error| write_error(&self.path, error))
+        self.writer.write(&batch).map_err(|error| self.refusal.or(&self.path, error))
     }
 }
 
@@ -213,16 +218,38 @@ fn batch<R: Record>(schema: &SchemaRef, rows: &[R]) -> RecordBatch {
     RecordBatch::try_new(schema.clone(), columns).expect("the columns are those of the schema")
 }
 
+/// What the operating system said when it refused a write. The Parquet writer makes a text of some
+/// errors, and a text does not tell a full disk from a broken one. Clones share it.
+#[derive(Debug, Clone, Default)]
+struct Refusal(Arc<AtomicI32>);
+
+impl Refusal {
+    fn note(&self, error: &io::Error) {
+        if let Some(code) = error.raw_os_error() {
+            self.0.store(code, Ordering::Relaxed);
+        }
+    }
+
+    /// The refusal, or `error` if there was none.
+    fn or(&self, path: &Path, error: ParquetError) -> StoreError {
+        match self.0.load(Ordering::Relaxed) {
+            0 => write_error(path, error),
+            code => io_error("write", path)(io::Error::from_raw_os_error(code)),
+        }
+    }
+}
+
 /// Hashes and counts what is written through it.
 struct Hashing<W> {
     inner: W,
     hash: Sha256,
     size: u64,
+    refusal: Refusal,
 }
 
 impl<W> Hashing<W> {
-    fn new(inner: W) -> Self {
-        Self { inner, hash: Sha256::new(), size: 0 }
+    fn new(inner: W, refusal: Refusal) -> Self {
+        Self { inner, hash: Sha256::new(), size: 0, refusal }
     }
 
     fn finish(self) -> (String, u64) {
@@ -232,7 +259,8 @@ impl<W> Hashing<W> {
 
 impl<W: Write> Write for Hashing<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n_written = self.inner.write(bytes)?;
+        let written = self.inner.write(bytes);
+        let n_written = written.inspect_err(|error| self.refusal.note(error))?;
         self.hash.update(&bytes[..n_written]);
         self.size += n_written as u64;
         Ok(n_written)

@@ -15,6 +15,7 @@
 //! | `recover`, `salvage` | what a crash or a foreign hand left behind; the good days of a damaged file |
 //! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
+//! | `stop`, `space` | the switch that ends long work; room on the disk |
 
 mod adopt;
 mod atomic;
@@ -30,8 +31,10 @@ mod read;
 mod recover;
 mod salvage;
 mod segment;
+mod space;
 mod staging;
 mod steps;
+mod stop;
 #[cfg(test)]
 mod tests;
 
@@ -54,7 +57,9 @@ use atomic::Draft;
 use encode::FileOptions;
 use errors::{damaged, io_error};
 use segment::Origin;
+use space::Home;
 use staging::Staging;
+use stop::Stop;
 
 pub use adopt::{Adoption, Fate};
 pub use encode::{Compression, InvalidCompression};
@@ -103,6 +108,8 @@ pub struct ParquetStore {
     held: lock::HeldSeries,
     /// Folders whose names are known to be durable.
     lasting: Mutex<HashSet<PathBuf>>,
+    stop: Stop,
+    home: Home,
 }
 
 /// Whether the series is ours to tidy, or only to look at.
@@ -131,14 +138,32 @@ impl ParquetStore {
         file.properties().map_err(|error| errors::write_error(layout.root(), error))?;
         let names = Names::new(&session);
         let held = lock::HeldSeries::default();
-        let lasting = Mutex::default();
-        Ok(Self { layout, file, endpoint, names, started: None, inspector, held, lasting })
+        Ok(Self {
+            layout,
+            file,
+            endpoint,
+            names,
+            started: None,
+            inspector,
+            held,
+            lasting: Mutex::default(),
+            stop: Stop::default(),
+            home: Home::default(),
+        })
     }
 
     /// Notes when the run began, so that a second run can be told since when the first is at work.
     #[must_use]
     pub fn started_at(mut self, started: Epoch) -> Self {
         self.started = Some(started);
+        self
+    }
+
+    /// Gives up loading and publishing with [`StoreError::Stopped`] once `is_ending` says so. It
+    /// is asked often, from blocking threads. Staging goes on: answers are kept until the end.
+    #[must_use]
+    pub fn stopped_by(mut self, is_ending: Arc<dyn Fn() -> bool + Send + Sync>) -> Self {
+        self.stop = Stop::new(is_ending);
         self
     }
 
@@ -156,6 +181,7 @@ impl ParquetStore {
         let mut made = Vec::new();
         let result = self
             .make_private(&mut made)
+            .and_then(|()| self.home.remember(self.layout.root()))
             .and_then(|()| self.probe(self.layout.root()))
             .and_then(|()| self.probe(&self.layout.staging_root()));
         match &result {
@@ -190,6 +216,7 @@ impl ParquetStore {
 
     fn make_private(&self, made: &mut Vec<PathBuf>) -> Result<(), StoreError> {
         let layout = &self.layout;
+        self.home.check(layout.root())?;
         made.extend(atomic::make_dir(layout.root(), PUBLIC_MODE)?);
         let dirs = [
             (layout.private_dir(), PUBLIC_MODE),
@@ -206,6 +233,7 @@ impl ParquetStore {
 
     /// Makes a folder of the archive, unless a link would put it elsewhere.
     fn make_dir_inside(&self, dir: &Path) -> Result<(), StoreError> {
+        self.home.check(self.layout.root())?;
         atomic::confine(self.layout.root(), dir)?;
         self.make_lasting(dir, PUBLIC_MODE).map(drop)
     }
@@ -285,6 +313,7 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
         check_kind::<R>(key)?;
+        self.stop.check()?;
         recover::load::<R>(self, key, self.access(key))
     }
 

@@ -8,7 +8,8 @@
 //! 5. sweep the staging, the announcement last.
 //!
 //! A crash after any step leaves a partition that the next `load` brings to the state before or
-//! after this publish. A file that would come out the same is not written again.
+//! after this publish. A file that would come out the same is not written again. A run that is
+//! ending gives up between two steps or two batches of rows, and that is such a crash too.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::segment::StagedSegment;
 use super::staging::{Intent, Staging, file_name};
-use super::{Access, ParquetStore, describe};
+use super::{Access, ParquetStore, describe, space};
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
@@ -56,14 +57,17 @@ fn attempt<R: Record>(
     key: &PartitionKey,
     publication: &Publication,
 ) -> Result<Published, StoreError> {
+    store.stop.check()?;
     let mut work = Work::gather::<R>(store, key, publication)?;
     if work.has_nothing() {
         return work.nothing();
     }
     if let Some(written) = work.write::<R>()? {
+        store.stop.check()?;
         work.announce(&written)?;
         work.take_name(written)?;
     }
+    // From here on nothing gives up: only this run knows all that the sidecar is to say.
     let sidecar = work.describe()?;
     work.commit(&sidecar)?;
     work.sweep()?;
@@ -185,7 +189,9 @@ impl<'a> Work<'a> {
             return Ok(None);
         }
         let path = self.path();
-        self.store.make_dir_inside(&self.store.layout.series_dir(&self.key.series))?;
+        let dir = self.store.layout.series_dir(&self.key.series);
+        self.store.make_dir_inside(&dir)?;
+        space::require(&dir, self.bytes_needed::<R>())?;
         let draft = Draft::create(&path, &self.store.names.next())?;
         let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge::<R>(error))?;
         self.check_published_rows::<R>(&merged)?;
@@ -194,6 +200,7 @@ impl<'a> Work<'a> {
         if self.old.as_ref().is_some_and(|old| old.file.footer == facts.footer) {
             return Ok(None);
         }
+        self.store.stop.check()?;
         draft.sync()?;
         check_written::<R>(&draft, &facts)?;
         Ok(Some(Written { draft, facts }))
@@ -307,6 +314,15 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Most bytes that the new file and what goes with it can take. Rows never take more than they
+    /// do in the staging.
+    fn bytes_needed<R: Record>(&self) -> u64 {
+        let old = self.old.as_ref().and_then(|old| old.sidecar.file_size).unwrap_or_default();
+        let n_staged: u64 = self.segments.iter().map(|segment| segment.header.n_rows).sum();
+        let staged = n_staged.saturating_mul(space::segment_row_bytes(R::COLUMNS.len()));
+        old.saturating_add(staged).saturating_add(space::SLACK_BYTES)
+    }
+
     fn is_up_to_date(&self, old: &Old) -> bool {
         old.file.footer.coverage == self.coverage && old.file.footer.pip_size == self.pip_size
     }
@@ -316,7 +332,10 @@ impl<'a> Work<'a> {
         let mut merge =
             Merge::new(self.key, published, &self.segments, self.publication.restatements)?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
+        let mut n_rows = 0;
         while let Some(row) = merge.next_row()? {
+            self.store.stop.check_at(n_rows)?;
+            n_rows += 1;
             encoder.push(row)?;
         }
         let facts = encoder.finish(|rows| self.footer(rows))?;

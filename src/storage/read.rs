@@ -24,6 +24,7 @@ use crate::format::schema::{EPOCH, schema};
 use crate::format::{Footer, FooterError, RowsDigest, RowsDigests};
 
 use super::errors::{damaged, io_error, read_error};
+use super::stop::Stop;
 
 /// Rows decoded at once.
 pub(super) const BATCH_ROWS: usize = 8192;
@@ -154,12 +155,15 @@ impl PartitionFile {
     /// month. Returns the first and the last epoch.
     pub(super) fn verify_rows<R: Record>(
         &self,
+        stop: &Stop,
     ) -> Result<(Option<Epoch>, Option<Epoch>), StoreError> {
         self.check::<R>()?;
         let month = self.footer.key.month.range();
         let mut rows = self.rows::<R>()?;
-        let (mut first, mut last) = (None, None);
+        let (mut first, mut last, mut n_rows) = (None, None, 0);
         while let Some(row) = rows.next_row()? {
+            stop.check_at(n_rows)?;
+            n_rows += 1;
             let epoch = row.epoch();
             if !month.contains(epoch) || last.is_some_and(|last| epoch <= last) {
                 return Err(damaged(&self.path, format!("has a misplaced row at {epoch}")));

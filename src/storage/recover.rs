@@ -192,7 +192,7 @@ impl<'a> Remains<'a> {
             self.give_up::<R>(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
             return Ok(None);
         }
-        match file.verify_rows::<R>() {
+        match file.verify_rows::<R>(&self.store.stop) {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
                 self.give_up::<R>(FindingKind::RowsHash, &error)?;

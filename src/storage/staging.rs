@@ -74,6 +74,7 @@ impl<'a> Staging<'a> {
         atomic::confine(self.store.layout.root(), &self.dir)?;
         let mut segments = Vec::new();
         for path in self.entries()? {
+            self.store.stop.check()?;
             let name = file_name(&path);
             if [INTENT, REMARKS, ADOPTION].contains(&name.as_str()) {
                 continue;

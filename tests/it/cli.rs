@@ -14,20 +14,20 @@ use crate::process::{NOW, Ran, Sandbox, Server, n_pages, n_segments};
 use crate::support::{all_rows, assert_same_rows, rows_of, series};
 
 /// The options of a small download of minute candles.
-fn candles<'a>(url: &'a str, range: [&'a str; 2]) -> Vec<&'a str> {
+pub(crate) fn candles<'a>(url: &'a str, range: [&'a str; 2]) -> Vec<&'a str> {
     let [start, end] = range;
     let what = ["--symbol", "R_100", "--kind", "candles", "--start-date", start, "--end-date", end];
     let place = ["--endpoint", url, "--output", "data", "--rate", "unlimited"];
     [what.as_slice(), &place].concat()
 }
 
-const TWO_DAYS: [&str; 2] = ["2026-03-01", "2026-03-03"];
+pub(crate) const TWO_DAYS: [&str; 2] = ["2026-03-01", "2026-03-03"];
 
 /// Long enough to be interrupted: 29 pages of 1000 candles at least.
-const TWENTY_DAYS: [&str; 2] = ["2026-02-01", "2026-02-21"];
+pub(crate) const TWENTY_DAYS: [&str; 2] = ["2026-02-01", "2026-02-21"];
 
 #[track_caller]
-fn assert_whole(root: &Path, sandbox: &Sandbox, range: [&str; 2]) {
+pub(crate) fn assert_whole(root: &Path, sandbox: &Sandbox, range: [&str; 2]) {
     let series = series("R_100", Kind::Candles(Granularity::MINUTE));
     assert_same_rows(&all_rows(root, &series), &sandbox.truth(range[0], range[1]));
     sandbox.run(&["verify", root.to_str().unwrap()]).expect(0);
@@ -183,8 +183,8 @@ fn a_download_is_summed_up_and_proved_again() {
     let json = sandbox.run(&as_json).expect(0).json();
     let found: BTreeSet<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let documented = "command session exit_code error complete ending ending_reason elapsed_secs \
-        rows rows_new requests retries refusals waited_secs partitions not_offered failed_series \
-        held_series";
+        rows rows_new requests retries refusals waited_secs partitions not_offered not_reached \
+        failed_series held_series";
     assert_eq!(found, documented.split_whitespace().collect());
     assert_eq!(json["partitions"][0]["outcome"], "up_to_date");
     assert_eq!((&json["rows"], &json["rows_new"]), (&2880.into(), &0.into()));
@@ -449,7 +449,7 @@ fn help_lists_every_option() {
     let long = sandbox.run(&["--help"]).expect(0).stdout;
     let options = "symbol months start-date end-date test kind granularity output endpoint api app-id \
         demo token-file insecure-ws rate concurrency timeout retries breaker-threshold \
-        breaker-cooldown ratelimit-pause max-outage compression row-group-rows chunk-rows \
+        breaker-cooldown ratelimit-pause max-outage max-duration max-requests compression row-group-rows chunk-rows \
         gap-threshold settle-lag dry-run no-progress quiet verbose json log-format";
     for option in options.split_whitespace() {
         let flag = format!("--{option}");

@@ -2,14 +2,17 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod adopt;
+mod budget;
 mod cli;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
+mod disk;
 mod download;
 mod nightly;
 mod old_cache;
 mod owners;
 mod process;
 mod restate;
+mod stop;
 mod support;

@@ -140,6 +140,10 @@ impl From<Child> for Running {
 }
 
 impl Running {
+    pub(crate) fn of(child: Child) -> Self {
+        Self(Some(child))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.as_ref().unwrap().id()
     }

@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) timeout: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) ask_everything: bool,
+    /// What the store hears; without it, `stop`.
+    pub(crate) is_ending: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Default for Setup {
@@ -55,6 +57,7 @@ impl Default for Setup {
             timeout: Duration::from_secs(30),
             stop: CancellationToken::new(),
             ask_everything: false,
+            is_ending: None,
         }
     }
 }
@@ -145,8 +148,12 @@ impl Exchange {
         let source =
             resilient(client.clone(), throttle, BreakerConfig::default(), setup.retry, &observer);
         let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
-        let store =
-            Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());
+        let store = ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap();
+        let stop = setup.stop.clone();
+        let is_ending = setup.is_ending.clone();
+        let store = Arc::new(
+            store.stopped_by(is_ending.unwrap_or_else(|| Arc::new(move || stop.is_cancelled()))),
+        );
         let options = DownloadOptions {
             concurrency: setup.concurrency,
             page_limit: 5000,

@@ -14,12 +14,13 @@ use crate::domain::{ErrorKind, Series, StoreError};
 use crate::download::{DownloadError, DownloadRequest, Summary};
 
 use super::super::clock;
+use super::super::disk::refusal;
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::progress::{Detail, Progress, Screen};
 use super::super::report::{self, RunFacts};
 use super::super::settings::{DownloadSettings, EndpointChoice, Volume};
-use super::super::signal::Signals;
+use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::{Exchange, Parts, Session};
 use super::{Context, mixing};
@@ -41,7 +42,7 @@ pub(crate) async fn run(
         tracing::warn!("{warning}");
     }
     mixing::refuse(&settings.output, &settings.request.series, settings.endpoint.is_none())?;
-    let signals = Signals::listen(context.terminal.clone(), STOPPING)
+    let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
     let (endpoint, demo) = match &settings.endpoint {
         Some(endpoint) => (endpoint.clone(), None),
@@ -120,6 +121,7 @@ impl Work<'_> {
             traffic: session.traffic(),
             walls: self.progress.walls(),
             held,
+            output: self.settings.output.clone(),
         };
         terminal::print(|out| {
             if self.context.talk.json {
@@ -199,27 +201,26 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
                 "check `--endpoint` and `--api`; they must belong together"
             }
             ErrorKind::Cancelled => return None,
+            ErrorKind::BudgetSpent => {
+                "give the run more with `--max-requests` or `--max-duration`; nothing is lost"
+            }
             _ => "check the network and `--endpoint`; nothing is lost, run the same command again",
         },
         DownloadError::Store(StoreError::Held { .. }) => {
             "wait for the other run to end, or give this one another folder with `--output`"
         }
-        DownloadError::Store(StoreError::Io { source, .. })
-            if matches!(
-                source.kind(),
-                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            "a file is where a folder has to be; give the archive another folder with `--output`"
-        }
-        DownloadError::Store(StoreError::Io { .. }) => {
-            return Some(format!(
-                "check the permissions of `{}` and the space on its disk",
-                output.display()
-            ));
+        DownloadError::Store(StoreError::Io { source, .. }) => {
+            return Some(refusal(source.kind(), output).hint);
         }
         DownloadError::NoSeries(_) => {
             "write a symbol as the source does, like `R_100`; if something else failed, run it again"
+        }
+        DownloadError::NoRoom { .. } => {
+            return Some(format!(
+                "make room on the disk of `{}`, ask for fewer months with `--months`, or use \
+                 another disk with `--output`",
+                output.display()
+            ));
         }
         DownloadError::Window(_) => {
             "all days are UTC, the end is exclusive; without `--end-date` the end is the source's now"

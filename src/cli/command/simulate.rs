@@ -12,7 +12,7 @@ use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::settings::Api;
 use super::super::settings::simulate::SimulateSettings;
-use super::super::signal::Signals;
+use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::Exchange;
 use super::Context;
@@ -31,8 +31,8 @@ pub(crate) async fn run(
     }
     // Made before anything is served, so that a bad path is known at once.
     let log = settings.log.as_deref().map(create).transpose()?;
-    let signals =
-        Signals::listen(context.terminal.clone(), STOPPING).map_err(Failure::cannot_start)?;
+    let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Endless)
+        .map_err(Failure::cannot_start)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, settings.port)).await;
     let listener = listener.map_err(|error| cannot_listen(settings.port, error))?;
     let port = listener.local_addr().map_err(Failure::cannot_start)?.port();

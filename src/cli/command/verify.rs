@@ -4,12 +4,17 @@ use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::report;
 use super::super::settings::VerifySettings;
+use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring;
 use super::Context;
 
+const STOPPING: &str = "stopping";
+
+const AGAIN: &str = "nothing was changed; run the same command again";
+
 /// Checks the archive and prints what was found.
-pub(crate) fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
     if let Err(error) = std::fs::read_dir(root) {
         #[derive(Debug, thiserror::Error)]
@@ -18,7 +23,25 @@ pub(crate) fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCo
         let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
         return Err(failure.with_hint("name the folder of an archive with `--output`"));
     }
-    let checked = wiring::verify(settings)?;
+    let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
+        .map_err(Failure::cannot_start)?;
+    let check = {
+        let settings = settings.clone();
+        tokio::task::spawn_blocking(move || wiring::verify(&settings))
+    };
+    let checked = tokio::select! {
+        biased;
+        // Nothing was changed, so the check may be left where it stands.
+        () = signals.stop().cancelled() => {
+            let exit = ExitCode::of_signal(signals.first());
+            return Err(Failure::new(exit, "the check was stopped before it was done").with_hint(AGAIN));
+        }
+        checked = check => match checked {
+            Ok(checked) => checked?,
+            // A panic in there is a bug, and goes on up here.
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        },
+    };
     let exit = if checked.is_sound() { ExitCode::Success } else { ExitCode::Incomplete };
     let printed = terminal::print(|out| {
         if context.talk.json {

@@ -4,18 +4,21 @@
 //! and `hint`). Times are epochs in seconds, lengths of time are seconds, sizes are bytes. Which
 //! series is meant is said by `symbol`, `kind` (`ticks`, `candles`) and `granularity` (null for ticks).
 //!
-//! `download` adds `complete`, `ending` (`finished`, `cancelled`, `outage`, `store_failed`),
+//! `download` adds `complete`, `ending` (`finished`, `cancelled`, `budget_spent`, `outage`,
+//! `store_failed`),
 //! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
 //! `waited_secs`, and the lists
 //! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `locked`, `not_offered`, `staged`, `not_reached`,
 //!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
 //!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
+//! - `not_reached`: series, `month`, `ranges`: what a run that ended early leaves to the next one;
 //! - `not_offered`: series, `months`, `history_begins`;
 //! - `failed_series` and `held_series`: series, `reason`.
 //!
-//! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `estimated_secs`, `failed_series`, and
+//! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `bytes_needed` (most at once), `bytes_free`
+//! (null if unknown), `estimated_secs`, `failed_series`, and
 //! `partitions`: series, `month`, `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
-//! `missing_secs`, `requests`, `rows`.
+//! `missing_secs`, `requests`, `rows`, `bytes_needed`.
 //!
 //! `adopt` adds `root`, `dry_run`, `rows_kept`, `rows_set_aside`, `strangers` (findings),
 //! `held_series`, and `partitions`: series, `month`, `fate` (`adopted`, `set_aside`, `locked`,
@@ -39,6 +42,7 @@ use super::super::settings::Rate;
 use super::adopt::TakenOver;
 use super::plan::time_needed;
 use super::summary::{gap_counts, not_offered, rows, walls};
+use super::unreached::unreached;
 use super::verify::Checked;
 use super::{RunFacts, kind_word};
 
@@ -59,7 +63,8 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         Ending::Finished => ("finished", None),
         Ending::Cancelled => ("cancelled", None),
         Ending::Outage(why) => ("outage", Some(why)),
-        Ending::StoreFailed(why) => ("store_failed", Some(why)),
+        Ending::BudgetSpent(why) => ("budget_spent", Some(why)),
+        Ending::StoreFailed { why, .. } => ("store_failed", Some(why)),
     };
     let (n_rows, n_new) = rows(summary);
     let walls = walls(summary, &facts.walls);
@@ -83,6 +88,7 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "refusals": facts.traffic.refusals,
         "waited_secs": facts.traffic.waited.as_secs_f64(),
         "partitions": summary.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "not_reached": unreached(summary).into_iter().map(left).collect::<Vec<_>>(),
         "not_offered": beyond,
         "failed_series": with_reasons(&summary.failed_series),
         "held_series": with_reasons(&facts.held),
@@ -102,6 +108,7 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
             "missing_secs": p.missing.len_secs(),
             "requests": p.n_requests,
             "rows": p.n_rows,
+            "bytes_needed": p.n_bytes,
         });
         with_key(&p.key, body)
     };
@@ -109,6 +116,8 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
         "server_now": plan.server_now,
         "requests": plan.n_requests(),
         "rows": plan.n_rows(),
+        "bytes_needed": plan.n_bytes,
+        "bytes_free": plan.free_bytes,
         "estimated_secs": time_needed(plan.n_requests(), rate).map(|time| time.as_secs_f64()),
         "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
         "failed_series": with_reasons(&plan.failed_series),
@@ -207,6 +216,10 @@ fn partition(partition: &PartitionSummary) -> Value {
         _ => (),
     }
     with_key(&partition.key, body)
+}
+
+fn left((key, missing): (&PartitionKey, &RangeSet)) -> Value {
+    with_key(key, json!({ "ranges": ranges(missing) }))
 }
 
 fn with_head(command: &str, session: &str, exit: ExitCode, error: &Value, body: Value) -> Value {

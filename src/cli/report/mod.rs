@@ -8,10 +8,12 @@ pub mod plan;
 pub(crate) mod samples;
 pub mod summary;
 pub mod text;
+mod unreached;
 pub mod verify;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{Epoch, Finding, Kind, Month, Series};
@@ -49,6 +51,8 @@ pub struct RunFacts {
     pub walls: Walls,
     /// Series that another run holds, with who does.
     pub held: Vec<(Series, String)>,
+    /// Folder of the archive.
+    pub output: PathBuf,
 }
 
 /// `error: …`, `  caused by: …`, `hint: …`, each on its own line.

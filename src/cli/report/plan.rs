@@ -8,7 +8,7 @@ use crate::download::{Plan, PlannedPartition};
 
 use super::super::settings::Rate;
 use super::summary::state_word;
-use super::text::{Align, Table, counted, span, thousands};
+use super::text::{Align, Table, counted, size, span, thousands};
 use super::{Walls, by_series, write_not_offered};
 
 /// Writes what would be done.
@@ -37,7 +37,16 @@ pub fn write(out: &mut dyn Write, plan: &Plan, rate: Rate) -> io::Result<()> {
     let beyond = plan.partitions.iter().filter(|p| p.is_beyond_wall());
     let not_offered = by_series(beyond.map(|p| (&p.key.series, p.key.month)));
     write_not_offered(out, &not_offered, &walls(plan))?;
-    writeln!(out, "\n{}", totals(plan, rate))
+    writeln!(out, "\n{}", totals(plan, rate))?;
+    match plan.free_bytes.filter(|_| plan.n_bytes > 0) {
+        Some(free) => writeln!(
+            out,
+            "at most about {} on disk at once, {} are free",
+            size(plan.n_bytes),
+            size(free)
+        ),
+        None => Ok(()),
+    }
 }
 
 fn row(partition: &PlannedPartition) -> Vec<String> {

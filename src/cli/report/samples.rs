@@ -120,6 +120,7 @@ pub(crate) fn facts(exit: ExitCode) -> RunFacts {
         traffic,
         walls: Walls::from([(series(Kind::Ticks), wall)]),
         held: Vec::new(),
+        output: "data_cache".into(),
     }
 }
 
@@ -140,6 +141,7 @@ pub(crate) fn plan() -> Plan {
             record_count: 0,
             n_requests: 1_340,
             n_rows: 1_339_200,
+            n_bytes: 25_444_800,
         }
     };
     let mut beyond = planned("2025-12");
@@ -152,5 +154,7 @@ pub(crate) fn plan() -> Plan {
         server_now: "2026-05".parse::<Month>().unwrap().range().start(),
         partitions: vec![beyond, done, planned("2026-03")],
         failed_series: Vec::new(),
+        n_bytes: 25_444_800,
+        free_bytes: Some(50 << 30),
     }
 }

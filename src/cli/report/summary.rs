@@ -7,9 +7,14 @@ use crate::domain::{
 };
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Summary};
 
+use super::super::disk::refusal;
 use super::super::terminal::escaped;
 use super::text::{Align, Table, counted, size, span, thousands};
+use super::unreached;
 use super::{RunFacts, Walls, by_series, problem_text, write_findings, write_not_offered};
+
+/// What is wrong with the archive if nobody said why.
+const UNWRITABLE: &str = "the archive cannot be written any more";
 
 /// What is put where a cell has nothing to say.
 const NOTHING: &str = "-";
@@ -27,6 +32,7 @@ pub fn write(out: &mut dyn Write, summary: &Summary, facts: &RunFacts) -> io::Re
         }
     }
     write_not_offered(out, &not_offered(summary), &walls(summary, &facts.walls))?;
+    unreached::write(out, summary)?;
     let findings: Vec<_> = summary.findings().collect();
     write_findings(out, &findings)?;
     if !summary.partitions.is_empty() {
@@ -216,13 +222,18 @@ pub fn problems(summary: &Summary, facts: &RunFacts) -> String {
             let chain = ["the source is unavailable".to_owned(), seen.clone()];
             text.push_str(&problem_text(&chain, None));
         }
-        Ending::StoreFailed(why) => {
-            let chain = ["the archive cannot be written any more".to_owned(), why.clone()];
+        Ending::BudgetSpent(why) => {
+            let chain = ["the run stopped at its own budget".to_owned(), why.clone()];
+            text.push_str(&problem_text(&chain, None));
+        }
+        Ending::StoreFailed { why, kind } => {
+            let problem = kind.map_or(UNWRITABLE, |kind| refusal(kind, &facts.output).problem);
+            let chain = [problem.to_owned(), why.clone()];
             text.push_str(&problem_text(&chain, None));
         }
         Ending::Cancelled | Ending::Finished => (),
     }
-    if let Some(hint) = hint(summary) {
+    if let Some(hint) = hint(summary, facts) {
         text.push_str(&format!("hint: {hint}\n"));
     }
     text
@@ -278,11 +289,20 @@ fn is_whole(partition: &PartitionSummary) -> bool {
     is_done && partition.missing.is_empty()
 }
 
-fn hint(summary: &Summary) -> Option<String> {
+fn hint(summary: &Summary, facts: &RunFacts) -> Option<String> {
     let is_partial = !summary.partitions.iter().all(is_whole);
     let advice = match &summary.ending {
-        Ending::StoreFailed(_) => {
-            "everything published stays valid; make room or mend the folder, then run the same command again"
+        Ending::StoreFailed { kind, .. } => {
+            let mend = kind.map(|kind| refusal(kind, &facts.output).hint).unwrap_or_default();
+            let mend = if mend.is_empty() { "mend the folder".to_owned() } else { mend };
+            return Some(escaped(&format!(
+                "{mend}; everything published stays valid and what is staged is kept; then run \
+                 the same command again"
+            )));
+        }
+        Ending::BudgetSpent(_) => {
+            "everything answered is kept; run the same command again to go on, with more of \
+             `--max-requests` or `--max-duration` if it never gets far"
         }
         Ending::Cancelled => "everything answered is kept; run the same command again to go on",
         Ending::Outage(_) => "everything answered is kept; run the same command again later",
@@ -335,6 +355,16 @@ mod tests {
             Ending::Outage("connection refused".into()),
             "error: the source is unavailable\n  caused by: connection refused\n\
              hint: everything answered is kept; run the same command again later\n",
+        );
+        check(
+            Ending::StoreFailed {
+                why: "cannot write `x`: no".into(),
+                kind: Some(io::ErrorKind::StorageFull),
+            },
+            "error: the disk is full\n  caused by: cannot write `x`: no\n\
+             hint: make room on the disk of `data_cache`, or use another one with `--output`; \
+             everything published stays valid and what is staged is kept; then run the same \
+             command again\n",
         );
         check(
             Ending::Cancelled,

@@ -396,6 +396,12 @@ fn pace(
         breaker_cooldown: named("breaker-cooldown", o, pause(&args.breaker_cooldown))?,
         ratelimit_pause: named("ratelimit-pause", o, pause(&args.ratelimit_pause))?,
         max_outage: named("max-outage", o, duration(&args.max_outage, second))?,
+        max_duration: named("max-duration", o, {
+            args.max_duration.as_deref().map(|text| duration(text, second)).transpose()
+        })?,
+        max_requests: named("max-requests", o, {
+            args.max_requests.as_deref().map(|text| number(text, 1..=1_000_000_000)).transpose()
+        })?,
     })
 }
 

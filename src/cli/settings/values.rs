@@ -154,6 +154,10 @@ pub struct Pace {
     pub ratelimit_pause: Duration,
     /// Longest outage that is waited for.
     pub max_outage: Duration,
+    /// When to stop asking; `None` is when everything is done.
+    pub max_duration: Option<Duration>,
+    /// After how many requests to stop asking; `None` is when everything is done.
+    pub max_requests: Option<u64>,
 }
 
 /// How the files are written.

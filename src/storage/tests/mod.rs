@@ -10,6 +10,7 @@ mod notes;
 mod power;
 mod restating;
 mod salvaging;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::fs;

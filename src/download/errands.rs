@@ -1,0 +1,93 @@
+//! What the engine sends out and what comes back: one question to the source, one look at the wall,
+//! one segment to the disk. Each is a future that owns what it needs.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::domain::{
+    Candle, EpochRange, Kind, MarketDataSource, Page, PageRequest, PartitionKey, Published, Record,
+    Segment, Series, SourceError, StoreError, Tick, Wall,
+};
+
+use super::pager::{Ask, AskId};
+use super::prepare::{Source, Store, blocking, run_wall_search};
+use super::wall::WallSearch;
+
+/// A page of a kind known only at run time.
+pub(super) enum AnyPage {
+    Ticks(Page<Tick>),
+    Candles(Page<Candle>),
+}
+
+/// A segment of a kind known only at run time.
+pub(super) enum AnySegment {
+    Ticks(Segment<Tick>),
+    Candles(Segment<Candle>),
+}
+
+/// What comes back from the source.
+pub(super) enum Arrival {
+    Page { job: usize, ask: AskId, answer: Result<AnyPage, SourceError> },
+    Wall { job: usize, found: Result<Option<Wall>, SourceError> },
+}
+
+/// What comes back from the disk.
+pub(super) enum Written {
+    Staged { job: usize, n_findings: usize, result: Result<EpochRange, StoreError> },
+    Published { job: usize, result: Box<Result<Published, StoreError>> },
+}
+
+pub(super) fn fetch<S: Source>(
+    source: Arc<S>,
+    job: usize,
+    ask: Ask,
+    request: PageRequest,
+) -> BoxFuture<'static, Arrival> {
+    Box::pin(async move {
+        let answer = match request.series.kind {
+            Kind::Ticks => fetch_kind(&*source, &request).await.map(AnyPage::Ticks),
+            Kind::Candles(_) => fetch_kind(&*source, &request).await.map(AnyPage::Candles),
+        };
+        Arrival::Page { job, ask: ask.id, answer }
+    })
+}
+
+async fn fetch_kind<R: Record, S: MarketDataSource<R>>(
+    source: &S,
+    request: &PageRequest,
+) -> Result<Page<R>, SourceError> {
+    source.fetch_page(request).await
+}
+
+pub(super) fn look<S: Source>(
+    source: Arc<S>,
+    job: usize,
+    series: Series,
+    mut search: WallSearch,
+) -> BoxFuture<'static, Arrival> {
+    Box::pin(async move {
+        let found = run_wall_search(&*source, &series, &mut search).await;
+        Arrival::Wall { job, found }
+    })
+}
+
+pub(super) fn write_segment<P: Store>(
+    store: Arc<P>,
+    job: usize,
+    key: PartitionKey,
+    (segment, n_findings): (AnySegment, usize),
+) -> BoxFuture<'static, Written> {
+    let range = match &segment {
+        AnySegment::Ticks(segment) => segment.range,
+        AnySegment::Candles(segment) => segment.range,
+    };
+    Box::pin(async move {
+        let write = move |store: &P| match &segment {
+            AnySegment::Ticks(segment) => store.stage(&key, segment),
+            AnySegment::Candles(segment) => store.stage(&key, segment),
+        };
+        let result = blocking(&store, write).await;
+        Written::Staged { job, n_findings, result: result.map(|()| range) }
+    })
+}

@@ -16,6 +16,7 @@ mod remembered;
 pub mod report;
 pub mod settings;
 pub mod signal;
+mod state;
 pub mod terminal;
 mod wiring;
 

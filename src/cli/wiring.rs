@@ -18,8 +18,8 @@ use crate::download::{
 };
 use crate::integrity::{self, PartitionChecker, VerifyOptions};
 use crate::resilience::{
-    BreakerConfig, Guarded, Observer, Retried, RetryConfig, ThrottleConfig, Throttled, WaitReason,
-    resilient,
+    BreakerConfig, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig, Throttled,
+    WaitReason, resilient_sharing,
 };
 use crate::simulator::{
     Fault, FaultPlan, Limits, LoggedCall, LoggedEnd, OUTAGE, Outcome, Replay, SimClock, Simulator,
@@ -37,6 +37,7 @@ use super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoi
 use super::settings::{
     ALLOWED_PER_HOUR, Api, DownloadSettings, EndpointChoice, Pace, Rate, VerifySettings,
 };
+use super::state;
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
 const PAGE_LIMIT: u32 = 5_000;
@@ -137,9 +138,10 @@ impl Session {
             if settings.insecure_ws { NetConnector::allow_insecure() } else { NetConnector::new() };
         let client = DerivClient::new(source_config(settings, &parts.endpoint)?, connector);
         let observer = observer(&parts);
-        let source = resilient(
+        let source = resilient_sharing(
             client.clone(),
             throttle(&settings.pace, parts.endpoint.is_loopback),
+            shared_pace(settings, &client),
             breaker(&settings.pace),
             RetryConfig { retries: settings.pace.retries, ..RetryConfig::default() },
             &observer,
@@ -245,6 +247,15 @@ fn throttle(pace: &Pace, is_loopback: bool) -> ThrottleConfig {
         ratelimit_pause: pace.ratelimit_pause,
         ..ThrottleConfig::default()
     }
+}
+
+/// Where the budget is shared; without a ceiling there is none.
+fn shared_pace(settings: &DownloadSettings, client: &DerivClient) -> Option<SharedPace> {
+    if !settings.pace.is_shared || settings.pace.rate == Rate::Unlimited {
+        return None;
+    }
+    let (folder, address) = (settings.state_dir.as_deref(), client.endpoint());
+    Some(state::shared_pace(folder, settings.api.word(), address.host(), address.port()))
 }
 
 fn breaker(pace: &Pace) -> BreakerConfig {

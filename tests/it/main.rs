@@ -3,5 +3,7 @@
 
 mod cli;
 mod download;
+mod outage;
+mod pace;
 mod process;
 mod support;

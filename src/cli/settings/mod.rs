@@ -149,6 +149,7 @@ pub fn download(
         endpoint,
         app_id: named("app-id", origins, number(&args.place.app_id, 1..=u32::MAX))?,
         token,
+        state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.insecure_ws,
         pace,
         file: file(&args.file, origins, outside)?,
@@ -379,7 +380,13 @@ fn pace(
         breaker_cooldown: named("breaker-cooldown", o, pause(&args.breaker_cooldown))?,
         ratelimit_pause: named("ratelimit-pause", o, pause(&args.ratelimit_pause))?,
         max_outage: named("max-outage", o, duration(&args.max_outage, second))?,
+        is_shared: named("share-pace", o, is_shared(args.share_pace.as_deref(), is_local))?,
     })
+}
+
+/// An exchange on this machine has no budget to share, unless somebody says so.
+fn is_shared(text: Option<&str>, is_local: bool) -> Result<bool, BadValue> {
+    text.map_or(Ok(!is_local), |text| choice(text, &[("true", true), ("false", false)]))
 }
 
 fn rate(text: Option<&str>, is_demo: bool, is_local: bool) -> Result<Rate, BadValue> {

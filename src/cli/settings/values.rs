@@ -115,6 +115,8 @@ pub struct DownloadSettings {
     pub app_id: u32,
     /// The API token, if one is to be used.
     pub token: Option<Token>,
+    /// Folder of what all runs on this machine share; `None` is the user's state folder.
+    pub state_dir: Option<PathBuf>,
     /// Whether an unencrypted endpoint on another machine is allowed.
     pub insecure_ws: bool,
     /// How fast, and how patiently.
@@ -148,6 +150,8 @@ pub struct Pace {
     pub ratelimit_pause: Duration,
     /// Longest outage that is waited for.
     pub max_outage: Duration,
+    /// Whether the budget is shared with the other processes of this machine.
+    pub is_shared: bool,
 }
 
 /// How the files are written.

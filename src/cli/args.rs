@@ -210,6 +210,13 @@ pub struct PlaceArgs {
     /// `.env`, or name a file here; it is never an option, because other users see command lines.
     #[arg(long, value_name = "FILE", env = "TITAN_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// Keep what all runs on this machine share in this folder [default: the user's state folder]
+    ///
+    /// It holds the request budget, which all processes that ask the same host share, and the pace
+    /// that was learned. The default is $XDG_STATE_HOME/titan-download, or
+    /// ~/.local/state/titan-download. If it cannot be written, a run asks at half of its rate.
+    #[arg(long, value_name = "FOLDER", env = "TITAN_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
     /// Allow an endpoint on another machine without encryption
     #[arg(long, env = "TITAN_INSECURE_WS", value_parser = BoolishValueParser::new())]
     pub insecure_ws: bool,
@@ -243,7 +250,7 @@ pub struct PaceArgs {
     /// Pause this long after the source refused a request as too frequent
     #[arg(long, value_name = "DURATION", default_value = "60s", env = "TITAN_RATELIMIT_PAUSE")]
     pub ratelimit_pause: String,
-    /// End the run when the source was away for this long
+    /// End the run when the source was away, or refused everything, for this long
     #[arg(long, value_name = "DURATION", default_value = "30m", env = "TITAN_MAX_OUTAGE")]
     pub max_outage: String,
     /// Stop asking after this long; the next run goes on from there
@@ -257,6 +264,13 @@ pub struct PaceArgs {
     /// symbols, repetitions included. Exit code 3.
     #[arg(long, value_name = "N", env = "TITAN_MAX_REQUESTS")]
     pub max_requests: Option<String>,
+    /// Share the request budget with the other processes of this machine
+    ///
+    /// Always so for endpoints on other machines; an exchange on this machine has no budget to
+    /// share, unless somebody wants to try it out.
+    #[arg(long, value_name = "true|false", env = "TITAN_SHARE_PACE", hide = true)]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    pub share_pace: Option<String>,
 }
 
 /// How the files are written.
@@ -441,7 +455,7 @@ impl Origins {
 }
 
 /// Id and long name of the options that hold a value and can come from the environment.
-const VALUE_OPTIONS: [(&str, &str); 28] = [
+const VALUE_OPTIONS: [(&str, &str); 30] = [
     ("symbols", "symbol"),
     ("months", "months"),
     ("start_date", "start-date"),
@@ -468,6 +482,8 @@ const VALUE_OPTIONS: [(&str, &str); 28] = [
     ("row_group_rows", "row-group-rows"),
     ("chunk_rows", "chunk-rows"),
     ("gap_threshold", "gap-threshold"),
+    ("state_dir", "state-dir"),
+    ("share_pace", "share-pace"),
     ("settle_lag", "settle-lag"),
     ("log_format", "log-format"),
 ];

@@ -17,6 +17,7 @@ mod remembered;
 pub mod report;
 pub mod settings;
 pub mod signal;
+mod state;
 pub mod terminal;
 mod wiring;
 

@@ -21,8 +21,8 @@ use crate::download::{
 };
 use crate::integrity::{self, PartitionChecker, VerifyOptions};
 use crate::resilience::{
-    BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, ThrottleConfig, Throttled,
-    Timed, WaitReason,
+    BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig,
+    Throttled, Timed, WaitReason,
 };
 use crate::simulator::{
     Fault, FaultPlan, Limits, LoggedCall, LoggedEnd, OUTAGE, Outcome, Replay, SimClock, Simulator,
@@ -41,6 +41,7 @@ use super::settings::{
     ALLOWED_PER_HOUR, AdoptSettings, Api, DownloadSettings, EndpointChoice, Pace, Rate,
     VerifySettings,
 };
+use super::state;
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
 const PAGE_LIMIT: u32 = 5_000;
@@ -273,7 +274,11 @@ fn source(
 ) -> Arc<Source> {
     let pace = &settings.pace;
     let is_loopback = parts.endpoint.is_loopback;
-    let throttled = Throttled::new(client, throttle(pace, is_loopback), observer.clone());
+    let shared = shared_pace(settings, &client);
+    let mut throttled = Throttled::new(client, throttle(pace, is_loopback), observer.clone());
+    if let Some(shared) = shared {
+        throttled = throttled.sharing(shared);
+    }
     let guarded = Guarded::new(throttled, breaker(pace), observer.clone());
     let counted = Counted::new(guarded, pace.max_requests);
     let retry = RetryConfig { retries: pace.retries, ..RetryConfig::default() };
@@ -312,6 +317,15 @@ fn throttle(pace: &Pace, is_loopback: bool) -> ThrottleConfig {
         ratelimit_pause: pace.ratelimit_pause,
         ..ThrottleConfig::default()
     }
+}
+
+/// Where the budget is shared; without a ceiling there is none.
+fn shared_pace(settings: &DownloadSettings, client: &DerivClient) -> Option<SharedPace> {
+    if !settings.pace.is_shared || settings.pace.rate == Rate::Unlimited {
+        return None;
+    }
+    let (folder, address) = (settings.state_dir.as_deref(), client.endpoint());
+    Some(state::shared_pace(folder, settings.api.word(), address.host(), address.port()))
 }
 
 fn breaker(pace: &Pace) -> BreakerConfig {

@@ -3,6 +3,9 @@
 //! Closed: calls flow. Open: callers wait, without error and without using up an attempt.
 //! Half-open: one probe may pass, the others wait for its outcome. Only failures of the transport
 //! and of the server count; a refused request proves that the source is there.
+//!
+//! A source that answers nothing for too long is given up, be it that it is away or that it refuses
+//! every request as too frequent.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Observer, WaitReason, locked};
+use super::{HeldBack, Observer, WaitReason, locked};
 use crate::domain::{
     Epoch, ErrorKind, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError,
     SourceInfo,
@@ -42,6 +45,28 @@ impl Default for BreakerConfig {
             max_outage_at_start: Duration::from_secs(30 * 60),
         }
     }
+}
+
+/// What a breaker does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BreakerState {
+    /// Calls flow.
+    Closed,
+    /// Calls wait.
+    Open,
+    /// One call is on its way to find out whether the source is back.
+    HalfOpen,
+}
+
+/// What a breaker does, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerStatus {
+    /// What it does.
+    pub state: BreakerState,
+    /// Since when, on the runtime's clock.
+    pub since: Instant,
+    /// How often it opened so far, again after a failed probe included.
+    pub n_openings: u64,
 }
 
 /// A source that is left alone while it is away.
@@ -83,9 +108,14 @@ impl<S> Guarded<S> {
             changed.borrow_and_update();
             let leave = locked(&self.circuit).ask(self.now());
             let wait = match leave {
-                Leave::Go(pass) => return Ok(Passage { guarded: self, pass: Some(pass) }),
+                Leave::Go(pass) => {
+                    if pass == Pass::Probe {
+                        self.log_probe();
+                    }
+                    return Ok(Passage { guarded: self, pass: Some(pass) });
+                }
                 Leave::Wait(wait) => wait,
-                Leave::Outage(lasted) => return Err(self.outage(lasted)),
+                Leave::Outage(lasted, why) => return Err(self.outage(lasted, why)),
             };
             let change = async {
                 let _ = changed.changed().await; // its sender lives in `self`
@@ -94,30 +124,65 @@ impl<S> Guarded<S> {
         }
     }
 
-    fn outage(&self, lasted: Duration) -> SourceError {
-        let away = match lasted.as_secs() {
+    fn outage(&self, lasted: Duration, why: Silence) -> SourceError {
+        let length = match lasted.as_secs() {
             secs @ 0..120 => format!("{secs} s"),
             secs => format!("{} min", secs / 60),
         };
-        let error =
-            SourceError::new(ErrorKind::Outage, format!("the source has been away for {away}"));
+        let message = match why {
+            Silence::Away => format!("the source has been away for {length}"),
+            Silence::Refusing => {
+                format!("the source has refused every request as too frequent for {length}")
+            }
+        };
+        let error = SourceError::new(ErrorKind::Outage, message);
         match locked(&self.last_failure).clone() {
             Some(seen) => error.with_cause(seen),
             None => error,
         }
     }
 
-    async fn guard<T>(
-        &self,
-        call: impl Future<Output = Result<T, SourceError>>,
-    ) -> Result<T, SourceError> {
-        let passage = self.pass().await?;
-        let outcome = call.await;
-        if let Err(error) = &outcome {
-            *locked(&self.last_failure) = Some(failure_text(error));
+    async fn guard<T, F>(&self, call: impl Fn() -> F) -> Result<T, SourceError>
+    where
+        F: Future<Output = Result<T, SourceError>>,
+    {
+        loop {
+            let passage = self.pass().await?;
+            let outcome = call().await;
+            match &outcome {
+                Err(error) if HeldBack::is_cause_of(error) => passage.end(Outcome::Unknown),
+                _ => {
+                    if let Err(error) = &outcome {
+                        *locked(&self.last_failure) = Some(failure_text(error));
+                    }
+                    passage.end(Outcome::of(outcome.as_ref().err()));
+                    return outcome;
+                }
+            }
         }
-        passage.end(Outcome::of(outcome.as_ref().err()));
-        outcome
+    }
+
+    fn log_probe(&self) {
+        let open_secs = self.observer.breaker_is(BreakerState::HalfOpen).since.elapsed().as_secs();
+        tracing::info!(open_secs, "one request tries whether the source is back");
+    }
+
+    fn log_change(&self, change: Change) {
+        match change {
+            Change::Opened { cooldown, silent } => {
+                self.observer.breaker_is(BreakerState::Open);
+                let (cooldown_secs, silent_secs) = (cooldown.as_secs(), silent.as_secs());
+                tracing::warn!(cooldown_secs, silent_secs, "the source does not answer, waiting");
+            }
+            Change::Closed { silent } => {
+                self.observer.breaker_is(BreakerState::Closed);
+                tracing::info!(silent_secs = silent.as_secs(), "the source answers again");
+            }
+            Change::ProbeGivenBack => {
+                self.observer.breaker_is(BreakerState::Open);
+                tracing::debug!("the try was given up, the next request is one");
+            }
+        }
     }
 }
 
@@ -131,17 +196,17 @@ fn failure_text(error: &SourceError) -> String {
 
 impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Guarded<S> {
     async fn fetch_page(&self, request: &PageRequest) -> Result<Page<R>, SourceError> {
-        self.guard(self.inner.fetch_page(request)).await
+        self.guard(|| self.inner.fetch_page(request)).await
     }
 }
 
 impl<S: SourceInfo> SourceInfo for Guarded<S> {
     async fn server_time(&self) -> Result<Epoch, SourceError> {
-        self.guard(self.inner.server_time()).await
+        self.guard(|| self.inner.server_time()).await
     }
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
-        self.guard(self.inner.instruments()).await
+        self.guard(|| self.inner.instruments()).await
     }
 }
 
@@ -160,15 +225,8 @@ impl<S> Passage<'_, S> {
         let Some(pass) = self.pass.take() else { return };
         let now = self.guarded.now();
         let change = locked(&self.guarded.circuit).report(now, pass, outcome);
-        match change {
-            None => return,
-            Some(Change::Opened { cooldown }) => {
-                let cooldown_secs = cooldown.as_secs();
-                tracing::warn!(cooldown_secs, "the source does not answer, waiting");
-            }
-            Some(Change::Closed) => tracing::info!("the source answers again"),
-            Some(Change::ProbeGivenBack) => {}
-        }
+        let Some(change) = change else { return };
+        self.guarded.log_change(change);
         self.guarded.changed.send_replace(());
     }
 }
@@ -182,8 +240,10 @@ impl<S> Drop for Passage<'_, S> {
 /// What an outcome says about the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// It answered, be it with a refusal.
+    /// It answered, be it that this one request is wrong.
     Answered,
+    /// It is there, but refuses as too frequent.
+    Refused,
     /// It did not, or failed on its side.
     Failed { connection: Option<u64> },
     /// Nothing: the caller left.
@@ -196,6 +256,7 @@ impl Outcome {
             Some((ErrorKind::Transport | ErrorKind::ServerFault, connection)) => {
                 Self::Failed { connection }
             }
+            Some((ErrorKind::RateLimited, _)) => Self::Refused,
             Some((ErrorKind::Cancelled | ErrorKind::Outage, _)) => Self::Unknown,
             _ => Self::Answered,
         }
@@ -215,13 +276,22 @@ enum Leave {
     /// Ask again then, or when the circuit changes.
     Wait(Duration),
     /// Nothing was answered for this long; give up.
-    Outage(Duration),
+    Outage(Duration, Silence),
+}
+
+/// Why nothing was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// The source does not answer at all.
+    Away,
+    /// It refuses every request as too frequent.
+    Refusing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
-    Opened { cooldown: Duration },
-    Closed,
+    Opened { cooldown: Duration, silent: Duration },
+    Closed { silent: Duration },
     ProbeGivenBack,
 }
 
@@ -237,11 +307,13 @@ enum State {
 struct Circuit {
     config: BreakerConfig,
     state: State,
-    /// When the first failure after the last answer came.
+    /// When the first failure or refusal after the last answer came.
     silent_since: Option<Duration>,
-    /// Whether anything was ever answered.
+    /// Whether anything was ever answered, be it a refusal.
     has_answered: bool,
-    /// The last lost connection that was counted.
+    /// Set by a failure or refusal that came when nothing had been answered for too long.
+    given_up: Option<(Duration, Silence)>,
+    /// The last lost connection that was counted; their numbers ascend.
     counted: Option<u64>,
 }
 
@@ -252,27 +324,27 @@ impl Circuit {
             state: State::Closed { n_failures: 0 },
             silent_since: None,
             has_answered: false,
+            given_up: None,
             counted: None,
         }
     }
 
     /// May a call be made?
     fn ask(&mut self, now: Duration) -> Leave {
-        let silent = now.saturating_sub(self.silent_since.unwrap_or(now));
-        let max_outage = match self.has_answered {
-            true => self.config.max_outage,
-            false => self.config.max_outage.min(self.config.max_outage_at_start),
-        };
+        if let Some((lasted, why)) = self.given_up {
+            return Leave::Outage(lasted, why);
+        }
+        let silent = self.silent(now);
         let cooldown = match self.state {
-            State::Closed { .. } if !self.has_answered && silent >= max_outage => {
-                return Leave::Outage(silent);
+            State::Closed { .. } if !self.has_answered && silent >= self.max_outage() => {
+                return Leave::Outage(silent, Silence::Away);
             }
             State::Closed { .. } => return Leave::Go(Pass::Ordinary),
             State::Open { cooldown, .. } | State::HalfOpen { cooldown } => cooldown,
         };
-        let patience = max_outage.saturating_sub(silent);
+        let patience = self.max_outage().saturating_sub(silent);
         if patience.is_zero() {
-            return Leave::Outage(silent);
+            return Leave::Outage(silent, Silence::Away);
         }
         match self.state {
             State::Open { until, .. } if until <= now => {
@@ -287,28 +359,65 @@ impl Circuit {
     /// Learns how a call ended.
     fn report(&mut self, now: Duration, pass: Pass, outcome: Outcome) -> Option<Change> {
         match outcome {
-            Outcome::Answered => self.answered(),
+            Outcome::Answered => self.answered(now),
+            Outcome::Refused => self.refused(now),
             Outcome::Failed { connection } => self.failed(now, pass, connection),
             Outcome::Unknown => self.given_back(now, pass),
         }
     }
 
+    /// How long nothing has been answered.
+    fn silent(&self, now: Duration) -> Duration {
+        now.saturating_sub(self.silent_since.unwrap_or(now))
+    }
+
     /// Any answer proves that the source is there, also one to a call made before it went away.
-    fn answered(&mut self) -> Option<Change> {
+    fn answered(&mut self, now: Duration) -> Option<Change> {
+        let change = self.close(now);
+        self.silent_since = None;
+        self.given_up = None;
+        change
+    }
+
+    /// So does a refusal; but a run that is only refused gets nowhere.
+    fn refused(&mut self, now: Duration) -> Option<Change> {
+        let change = self.close(now);
+        self.unanswered(now, Silence::Refusing);
+        change
+    }
+
+    fn close(&mut self, now: Duration) -> Option<Change> {
         let was_closed = matches!(self.state, State::Closed { .. });
         self.state = State::Closed { n_failures: 0 };
-        self.silent_since = None;
         self.has_answered = true;
-        (!was_closed).then_some(Change::Closed)
+        (!was_closed).then(|| Change::Closed { silent: self.silent(now) })
+    }
+
+    /// Who never heard of the source gives it up sooner.
+    fn max_outage(&self) -> Duration {
+        match self.has_answered {
+            true => self.config.max_outage,
+            false => self.config.max_outage.min(self.config.max_outage_at_start),
+        }
+    }
+
+    /// Decided when a call ends, not when the next one asks: a pause that is longer than the
+    /// patience must not end a run whose next request would be answered.
+    fn unanswered(&mut self, now: Duration, why: Silence) {
+        self.silent_since.get_or_insert(now);
+        let silent = self.silent(now);
+        if silent >= self.max_outage() {
+            self.given_up = Some((silent, why));
+        }
     }
 
     fn failed(&mut self, now: Duration, pass: Pass, connection: Option<u64>) -> Option<Change> {
-        let seen = connection.is_some() && connection == self.counted;
-        self.counted = connection.or(self.counted);
+        let seen = connection.is_some() && connection <= self.counted;
+        self.counted = connection.max(self.counted);
         match self.state {
             State::Closed { .. } if seen => None,
             State::Closed { n_failures } => {
-                self.silent_since.get_or_insert(now);
+                self.unanswered(now, Silence::Away);
                 if n_failures + 1 < self.config.threshold {
                     self.state = State::Closed { n_failures: n_failures + 1 };
                     return None;
@@ -335,230 +444,9 @@ impl Circuit {
 
     fn open(&mut self, now: Duration, cooldown: Duration) -> Change {
         self.state = State::Open { until: now + cooldown, cooldown };
-        Change::Opened { cooldown }
+        Change::Opened { cooldown, silent: self.silent(now) }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::domain::Tick;
-    use crate::resilience::testing::{Scripted, observer, page_request};
-
-    const fn secs(secs: u64) -> Duration {
-        Duration::from_secs(secs)
-    }
-
-    fn circuit() -> Circuit {
-        Circuit::new(BreakerConfig::default())
-    }
-
-    const LOST: Outcome = Outcome::Failed { connection: None };
-
-    fn opened_at(now: Duration) -> Circuit {
-        let mut circuit = circuit();
-        for _ in 0..5 {
-            circuit.report(now, Pass::Ordinary, LOST);
-        }
-        circuit
-    }
-
-    #[test]
-    fn opens_at_the_fifth_failure_in_a_row() {
-        let mut circuit = circuit();
-        for _ in 0..4 {
-            assert_eq!(circuit.report(secs(1), Pass::Ordinary, LOST), None);
-        }
-        circuit.report(secs(1), Pass::Ordinary, Outcome::Answered);
-        for _ in 0..4 {
-            assert_eq!(circuit.report(secs(2), Pass::Ordinary, LOST), None);
-        }
-        assert_eq!(circuit.ask(secs(2)), Leave::Go(Pass::Ordinary));
-        let change = circuit.report(secs(2), Pass::Ordinary, LOST);
-        assert_eq!(change, Some(Change::Opened { cooldown: secs(60) }));
-        assert_eq!(circuit.ask(secs(12)), Leave::Wait(secs(50)));
-    }
-
-    #[test]
-    fn one_lost_connection_is_one_failure() {
-        let mut circuit = circuit();
-        for connection in 1..=4 {
-            for _ in 0..10 {
-                let lost = Outcome::Failed { connection: Some(connection) };
-                assert_eq!(circuit.report(secs(1), Pass::Ordinary, lost), None);
-            }
-        }
-        let lost = Outcome::Failed { connection: Some(5) };
-        assert!(circuit.report(secs(1), Pass::Ordinary, lost).is_some());
-    }
-
-    #[test]
-    fn one_probe_decides_and_failed_probes_double_the_wait() {
-        let mut circuit = opened_at(secs(0));
-        let mut now = secs(0);
-        for cooldown in [60, 120, 240, 300, 300] {
-            assert_eq!(circuit.ask(now), Leave::Wait(secs(cooldown)));
-            now += secs(cooldown);
-            assert_eq!(circuit.ask(now), Leave::Go(Pass::Probe));
-            assert!(matches!(circuit.ask(now), Leave::Wait(_)), "a second probe");
-            circuit.report(now, Pass::Probe, LOST);
-        }
-        now += secs(300);
-        assert_eq!(circuit.ask(now), Leave::Go(Pass::Probe));
-        let change = circuit.report(now, Pass::Probe, Outcome::Answered);
-        assert_eq!(change, Some(Change::Closed));
-        assert_eq!(circuit.ask(now), Leave::Go(Pass::Ordinary));
-    }
-
-    #[test]
-    fn stragglers_neither_close_the_probe_nor_prolong_the_wait() {
-        let mut circuit = opened_at(secs(0));
-        assert_eq!(circuit.report(secs(30), Pass::Ordinary, LOST), None);
-        assert_eq!(circuit.ask(secs(60)), Leave::Go(Pass::Probe));
-        assert_eq!(circuit.report(secs(61), Pass::Ordinary, LOST), None);
-        assert_eq!(circuit.report(secs(61), Pass::Ordinary, Outcome::Unknown), None);
-        assert!(matches!(circuit.ask(secs(61)), Leave::Wait(_)));
-        let change = circuit.report(secs(62), Pass::Ordinary, Outcome::Answered);
-        assert_eq!(change, Some(Change::Closed));
-    }
-
-    #[test]
-    fn a_probe_given_back_is_given_to_the_next() {
-        let mut circuit = opened_at(secs(0));
-        assert_eq!(circuit.ask(secs(60)), Leave::Go(Pass::Probe));
-        circuit.report(secs(61), Pass::Probe, Outcome::Unknown);
-        assert_eq!(circuit.ask(secs(61)), Leave::Go(Pass::Probe));
-    }
-
-    #[test]
-    fn a_long_outage_is_given_up() {
-        let mut circuit = opened_at(secs(100));
-        let mut now = secs(100);
-        loop {
-            match circuit.ask(now) {
-                Leave::Go(_) => drop(circuit.report(now, Pass::Probe, LOST)),
-                Leave::Wait(wait) => now += wait,
-                Leave::Outage(lasted) => break assert_eq!(lasted, secs(1800)),
-            }
-        }
-        assert_eq!(now, secs(1900));
-        assert!(matches!(circuit.ask(now + secs(9)), Leave::Outage(_)));
-    }
-
-    #[test]
-    fn only_the_absence_of_the_source_counts() {
-        let check = |kind, expected| {
-            let error = SourceError::new(kind, "");
-            assert_eq!(Outcome::of(Some(&error)), expected, "{kind:?}");
-        };
-        check(ErrorKind::Transport, LOST);
-        check(ErrorKind::ServerFault, LOST);
-        check(ErrorKind::RateLimited, Outcome::Answered);
-        check(ErrorKind::Malformed, Outcome::Answered);
-        check(ErrorKind::TooLarge, Outcome::Answered);
-        check(ErrorKind::Unknown, Outcome::Answered);
-        check(ErrorKind::Rejected, Outcome::Answered);
-        check(ErrorKind::UnknownSymbol, Outcome::Answered);
-        check(ErrorKind::Unauthorized, Outcome::Answered);
-        check(ErrorKind::MarketClosed, Outcome::Answered);
-        check(ErrorKind::Cancelled, Outcome::Unknown);
-        check(ErrorKind::Outage, Outcome::Unknown);
-        assert_eq!(Outcome::of(None), Outcome::Answered);
-    }
-
-    async fn fetch(source: &Guarded<Scripted>) -> Result<Page<Tick>, SourceError> {
-        source.fetch_page(&page_request()).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn callers_wait_without_error_until_the_probe_is_answered() {
-        let scripted = Scripted::new([Err(ErrorKind::Transport); 6]);
-        let source = Arc::new(Guarded::new(scripted, BreakerConfig::default(), observer()));
-        for _ in 0..5 {
-            assert_eq!(fetch(&source).await.unwrap_err().kind, ErrorKind::Transport);
-        }
-        let start = Instant::now();
-        let waiting: Vec<_> = (0..4)
-            .map(|_| {
-                let source = Arc::clone(&source);
-                tokio::spawn(async move { fetch(&source).await.map_err(|error| error.kind) })
-            })
-            .collect();
-        let mut outcomes = Vec::new();
-        for caller in waiting {
-            outcomes.push(caller.await.unwrap().map(|_| ()));
-        }
-        outcomes.sort_unstable_by_key(Result::is_ok);
-        // The first probe fails after 60 s and is the only error; the next one, 120 s later, is fine.
-        assert_eq!(outcomes, [Err(ErrorKind::Transport), Ok(()), Ok(()), Ok(())]);
-        assert_eq!(start.elapsed(), secs(180));
-        assert_eq!(source.inner().calls().len(), 5 + 1 + 3);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_caller_that_leaves_gives_its_probe_back() {
-        let scripted = Scripted::new([Err(ErrorKind::Transport); 5]).hanging_from(5);
-        let source = Guarded::new(scripted, BreakerConfig::default(), observer());
-        for _ in 0..5 {
-            fetch(&source).await.unwrap_err();
-        }
-        tokio::time::timeout(secs(70), fetch(&source)).await.unwrap_err();
-        source.inner().stop_hanging();
-        let start = Instant::now();
-        fetch(&source).await.unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_endless_outage_ends_the_wait() {
-        let scripted = Scripted::new(vec![Err(ErrorKind::Transport); 99]);
-        let source = Guarded::new(scripted, BreakerConfig::default(), observer());
-        let start = Instant::now();
-        let error = loop {
-            let error = fetch(&source).await.unwrap_err();
-            if error.kind != ErrorKind::Transport {
-                break error;
-            }
-        };
-        assert_eq!(error.kind, ErrorKind::Outage);
-        assert_eq!(start.elapsed(), secs(1800));
-        assert_eq!(error.to_string(), "the source has been away for 30 min");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_source_that_never_answered_is_given_up_sooner() {
-        let config = BreakerConfig { max_outage_at_start: secs(30), ..BreakerConfig::default() };
-        let run = async |n_answers: usize| {
-            let script = std::iter::repeat_n(Ok(()), n_answers)
-                .chain(std::iter::repeat_n(Err(ErrorKind::Transport), 99));
-            let source = Guarded::new(Scripted::new(script), config, observer());
-            let start = Instant::now();
-            loop {
-                let Err(error) = fetch(&source).await else { continue };
-                if error.kind == ErrorKind::Outage {
-                    let cause = error.cause.map(|cause| cause.to_string());
-                    assert_eq!(cause.as_deref(), Some("scripted: scripted cause"));
-                    return start.elapsed();
-                }
-            }
-        };
-        assert_eq!(run(0).await, secs(30));
-        assert_eq!(run(1).await, secs(1800));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cancelled_wait_ends_at_once() {
-        let observer = observer();
-        let scripted = Scripted::new([Err(ErrorKind::Transport); 5]);
-        let source = Guarded::new(scripted, BreakerConfig::default(), observer.clone());
-        for _ in 0..5 {
-            fetch(&source).await.unwrap_err();
-        }
-        let start = Instant::now();
-        observer.cancel.cancel();
-        assert_eq!(fetch(&source).await.unwrap_err().kind, ErrorKind::Cancelled);
-        assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-}
+mod tests;

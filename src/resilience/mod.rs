@@ -8,7 +8,10 @@
 
 mod breaker;
 mod budget;
+mod ceiling;
+mod pace;
 mod retry;
+mod shared;
 mod throttle;
 
 use std::collections::hash_map::RandomState;
@@ -23,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ErrorKind, SourceError};
 
-pub use self::breaker::{BreakerConfig, Guarded};
+pub use self::breaker::{BreakerConfig, BreakerState, BreakerStatus, Guarded};
 pub use self::budget::{Counted, Timed};
 pub use self::retry::{Jitter, Retried, RetryConfig};
+pub use self::shared::{MachineClock, SharedPace};
 pub use self::throttle::{ThrottleConfig, ThrottleStats, Throttled};
 
 /// Wraps `source` in throttle, breaker and retry.
@@ -79,6 +83,7 @@ pub struct Observer {
     cancel: CancellationToken,
     on_wait: Option<OnWait>,
     counters: Arc<Counters>,
+    breaker: Arc<Mutex<BreakerStatus>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +97,10 @@ struct Counters {
 impl Observer {
     /// Stops every wait when `cancel` is cancelled.
     pub fn new(cancel: CancellationToken) -> Self {
-        Self { cancel, on_wait: None, counters: Arc::default() }
+        let breaker =
+            BreakerStatus { state: BreakerState::Closed, since: Instant::now(), n_openings: 0 };
+        let breaker = Arc::new(Mutex::new(breaker));
+        Self { cancel, on_wait: None, counters: Arc::default(), breaker }
     }
 
     /// Calls `tell` at the start of every wait with its reason and its length as known then. It
@@ -112,6 +120,25 @@ impl Observer {
             refusals: read(&self.counters.refusals),
             waited: Duration::from_nanos(read(&self.counters.waited_nanos)),
         }
+    }
+
+    /// What the breaker does, and since when. With several sources the last change counts.
+    pub fn breaker(&self) -> BreakerStatus {
+        *locked(&self.breaker)
+    }
+
+    /// The breaker changed; returns what it was before.
+    fn breaker_is(&self, state: BreakerState) -> BreakerStatus {
+        let mut status = locked(&self.breaker);
+        let before = *status;
+        let n_openings = before.n_openings + u64::from(state == BreakerState::Open);
+        *status = BreakerStatus { state, since: Instant::now(), n_openings };
+        before
+    }
+
+    /// How often the breaker opened so far.
+    fn n_openings(&self) -> u64 {
+        locked(&self.breaker).n_openings
     }
 
     fn count_request(&self) {
@@ -179,6 +206,22 @@ impl Drop for Waited<'_> {
     fn drop(&mut self) {
         let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counters.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+/// A call that had leave to go out, but the source went away while it waited for its permit. It was
+/// not made; the breaker makes it wait.
+#[derive(Debug, thiserror::Error)]
+#[error("the source went away before the request was sent")]
+struct HeldBack;
+
+impl HeldBack {
+    fn error() -> SourceError {
+        SourceError::new(ErrorKind::Transport, HeldBack.to_string()).with_cause(HeldBack)
+    }
+
+    fn is_cause_of(error: &SourceError) -> bool {
+        error.cause.as_ref().is_some_and(|cause| cause.is::<HeldBack>())
     }
 }
 

@@ -100,7 +100,8 @@ impl<S> Retried<S> {
     fn tell(&self, policy: &Policy, error: &SourceError, delay: Duration) {
         self.observer.count_retry();
         tracing::warn!(
-            attempt = policy.n_attempts,
+            attempt = policy.n_calls,
+            counted = policy.n_attempts,
             wait_secs = delay.as_secs_f64(),
             kind = ?error.kind,
             cause = error.cause.as_ref().map(tracing::field::display),
@@ -130,6 +131,8 @@ impl<S: SourceInfo> SourceInfo for Retried<S> {
 struct Policy {
     config: RetryConfig,
     delays: ExponentialBackoff,
+    /// Attempts that failed, those that were refused as too frequent included.
+    n_calls: u32,
     /// Attempts that failed and count.
     n_attempts: u32,
     /// Those of them that failed in a way that is tried only twice.
@@ -138,11 +141,12 @@ struct Policy {
 
 impl Policy {
     fn new(config: RetryConfig) -> Self {
-        Self { config, delays: delays(config), n_attempts: 0, n_doubtful: 0 }
+        Self { config, delays: delays(config), n_calls: 0, n_attempts: 0, n_doubtful: 0 }
     }
 
     /// How long to wait before asking again after a failure; `None` is not at all.
     fn after(&mut self, kind: ErrorKind, retry_after: Option<Duration>) -> Option<Duration> {
+        self.n_calls = self.n_calls.saturating_add(1);
         if kind == ErrorKind::RateLimited {
             // The throttle knows for how long; this only keeps a source without one from spinning.
             return Some(self.config.first.max(retry_after.unwrap_or_default()));

@@ -9,6 +9,8 @@ use super::testing::{Scripted, observer, page_request};
 use super::*;
 use crate::domain::{MarketDataSource, Page, Tick};
 
+mod limits;
+
 type Stack = Retried<Guarded<Throttled<Scripted>>>;
 
 fn stack(script: Vec<Result<(), ErrorKind>>, observer: &Observer) -> Stack {
@@ -58,4 +60,44 @@ async fn a_cancelled_pause_ends_at_once() {
     let (outcome, ()) = tokio::join!(fetch(&stack), cancel);
     assert_eq!(outcome.unwrap_err().kind, ErrorKind::Cancelled);
     assert_eq!(start.elapsed(), Duration::from_secs(5));
+}
+
+/// Calls that wait for their permits while the source goes away are not made: one probe is.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_permit_when_the_breaker_opens_is_held_back() {
+    let throttle = ThrottleConfig { per_minute: Some(30), start: 1.0, ..Default::default() };
+    let source = Scripted::new(vec![Err(ErrorKind::Transport); 6]);
+    let retry = RetryConfig { jitter: Jitter::Off, ..RetryConfig::default() };
+    let observer = observer();
+    let stack = resilient(source, throttle, BreakerConfig::default(), retry, &observer);
+    let stack = Arc::new(stack);
+    let start = Instant::now();
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let stack = Arc::clone(&stack);
+            tokio::spawn(async move { fetch(&stack).await.unwrap() })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let calls = stack.inner().inner().inner().calls();
+    let secs: Vec<_> = calls.iter().map(|at| (*at - start).as_secs()).collect();
+    // Five failures, the first probe a minute later, the second after two, then all the others.
+    assert!((8..=9).contains(&secs[4]), "{secs:?}");
+    assert!((secs[4] + 60..secs[4] + 64).contains(&secs[5]), "{secs:?}");
+    assert!((secs[5] + 120..secs[5] + 124).contains(&secs[6]), "{secs:?}");
+    assert_eq!(calls.len(), 6 + 8);
+}
+
+/// Only refusals, for ever: the run ends, but not before its patience does.
+#[tokio::test(start_paused = true)]
+async fn refusals_without_end_end_the_run() {
+    let stack = stack(vec![Err(ErrorKind::RateLimited); 99], &observer());
+    let start = Instant::now();
+    let error = fetch(&stack).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Outage);
+    let minutes = start.elapsed().as_secs() / 60;
+    assert!((30..33).contains(&minutes), "{minutes}");
+    assert!(error.to_string().starts_with("the source has refused every request"), "{error}");
 }

@@ -165,6 +165,7 @@ pub fn download(
         endpoint,
         app_id: named("app-id", origins, number(&args.place.app_id, 1..=u32::MAX))?,
         token,
+        state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.insecure_ws,
         pace,
         file: file(&args.file, origins, outside)?,
@@ -402,7 +403,13 @@ fn pace(
         max_requests: named("max-requests", o, {
             args.max_requests.as_deref().map(|text| number(text, 1..=1_000_000_000)).transpose()
         })?,
+        is_shared: named("share-pace", o, is_shared(args.share_pace.as_deref(), is_local))?,
     })
+}
+
+/// An exchange on this machine has no budget to share, unless somebody says so.
+fn is_shared(text: Option<&str>, is_local: bool) -> Result<bool, BadValue> {
+    text.map_or(Ok(!is_local), |text| choice(text, &[("true", true), ("false", false)]))
 }
 
 fn rate(text: Option<&str>, is_demo: bool, is_local: bool) -> Result<Rate, BadValue> {

@@ -57,6 +57,21 @@ fn the_defaults_are_those_of_the_help() {
 }
 
 #[test]
+fn the_budget_is_shared_unless_the_exchange_is_on_this_machine() {
+    assert!(read("").pace.is_shared);
+    assert!(!read("--share-pace false").pace.is_shared);
+    assert!(!read("--endpoint ws://127.0.0.1:9/").pace.is_shared);
+    assert!(read("--endpoint ws://127.0.0.1:9/ --share-pace").pace.is_shared);
+    assert!(!read("--demo").pace.is_shared);
+    assert_eq!(read("--state-dir /var/x").state_dir, Some(PathBuf::from("/var/x")));
+    check(
+        "--share-pace maybe",
+        "cannot read `--share-pace`: `maybe` is not known",
+        "choose `true` or `false`",
+    );
+}
+
+#[test]
 fn series_are_asked_once_in_the_order_given() {
     let line = "--symbol R_50,R_100 --symbol R_50 --kind candles --granularity 60,3600";
     let settings = read_with(line, &outside()).unwrap();

@@ -121,6 +121,8 @@ pub struct DownloadSettings {
     pub app_id: u32,
     /// The API token, if one is to be used.
     pub token: Option<Token>,
+    /// Folder of what all runs on this machine share; `None` is the user's state folder.
+    pub state_dir: Option<PathBuf>,
     /// Whether an unencrypted endpoint on another machine is allowed.
     pub insecure_ws: bool,
     /// How fast, and how patiently.
@@ -158,6 +160,8 @@ pub struct Pace {
     pub max_duration: Option<Duration>,
     /// After how many requests to stop asking; `None` is when everything is done.
     pub max_requests: Option<u64>,
+    /// Whether the budget is shared with the other processes of this machine.
+    pub is_shared: bool,
 }
 
 /// How the files are written.

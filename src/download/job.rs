@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey, Publication, RangeSet,
-    Record, Segment, SilenceFacts,
+    DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey,
+    Publication, RangeSet, Record, Segment, SilenceFacts,
 };
 
 use super::DownloadOptions;
 use super::buffer::SegmentBuffer;
+use super::decimals::Decimals;
 use super::pager::{Ask, AskId, Event, Pager, Scope};
 use super::profile::Profile;
 
@@ -35,7 +37,7 @@ pub(super) struct PartitionJob<R> {
     pub(super) n_answers: u64,
     pager: Pager<R>,
     buffer: SegmentBuffer<R>,
-    pip_size: Option<u8>,
+    decimals: Decimals,
     failed: RangeSet,
     not_offered: Option<EpochRange>,
     findings: Vec<Finding>,
@@ -63,7 +65,7 @@ impl<R: Record> PartitionJob<R> {
             key,
             n_answers: 0,
             buffer: SegmentBuffer::new(chunk_rows),
-            pip_size: None,
+            decimals: Decimals::default(),
             failed: lost.clone(),
             not_offered,
             findings,
@@ -72,8 +74,18 @@ impl<R: Record> PartitionJob<R> {
         }
     }
 
+    /// Starts with what the source says of its decimals, so that one odd answer is the odd one.
+    pub(super) fn quoted_in(mut self, decimals: Option<u8>) -> Self {
+        self.decimals = Decimals::expecting(decimals);
+        self
+    }
+
     pub(super) fn next_ask(&mut self, profile: &Profile) -> Option<Ask> {
         self.pager.next_ask(profile)
+    }
+
+    pub(super) fn thrown_away(&self) -> DefectCounts {
+        self.pager.thrown_away()
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -140,11 +152,7 @@ impl<R: Record> PartitionJob<R> {
     }
 
     fn note_pip_size(&mut self, pip_size: Option<u8>) {
-        let (Some(new), Some(old)) = (pip_size, self.pip_size) else {
-            self.pip_size = self.pip_size.or(pip_size);
-            return;
-        };
-        if new != old {
+        if let (Some(old), Some(new)) = (self.decimals.note(pip_size), pip_size) {
             self.note_finding(Finding::warning(
                 FindingKind::OffGrid,
                 &self.key,
@@ -175,9 +183,9 @@ impl<R: Record> PartitionJob<R> {
     /// Lets a segment go to the staging: one chunk while paging, everything at the end.
     pub(super) fn pop_segment(&mut self, everything: bool) -> Option<Segment<R>> {
         if everything {
-            self.buffer.pop(self.pip_size)
+            self.buffer.pop(self.decimals.agreed())
         } else {
-            self.buffer.pop_full(self.pip_size)
+            self.buffer.pop_full(self.decimals.agreed())
         }
     }
 
@@ -199,6 +207,7 @@ impl<R: Record> PartitionJob<R> {
         let elapsed: Duration = self.started.elapsed();
         let mut run = serde_json::Map::new();
         run.insert("answers".into(), self.n_answers.into());
+        run.insert("thrown_away".into(), json!(self.pager.thrown_away()));
         run.insert("findings_dropped".into(), self.n_dropped_findings.into());
         Publication {
             server_now: now,

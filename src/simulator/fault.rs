@@ -60,7 +60,9 @@ pub enum FaultPlanError {
         value: String,
     },
     /// The range is not two epochs in order.
-    #[error("cannot read the range `{value}` of fault `{name}`; write `name=A..B` in epochs, B exclusive")]
+    #[error(
+        "cannot read the range `{value}` of fault `{name}`; write `name=A..B` in epochs, B exclusive"
+    )]
     Range {
         /// Of which fault.
         name: String,

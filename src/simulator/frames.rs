@@ -74,7 +74,10 @@ pub(super) fn against_the_rules() -> CloseFrame {
 }
 
 /// Writes a frame header for the whole text and then half of it.
-pub(super) async fn write_half<S: AsyncWrite + Unpin>(stream: &mut S, text: &str) -> io::Result<()> {
+pub(super) async fn write_half<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    text: &str,
+) -> io::Result<()> {
     stream.write_all(&header(WHOLE_TEXT, text.len() as u64)).await?;
     stream.write_all(&text.as_bytes()[..text.len() / 2]).await?;
     stream.shutdown().await

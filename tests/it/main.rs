@@ -2,6 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cli;
+mod corpus;
 mod download;
+mod faults;
+mod nights;
+mod poison;
 mod process;
 mod support;

@@ -166,17 +166,22 @@ impl Exchange {
 
     /// What the exchange knows to be true.
     pub(crate) fn truth(&self, series: &Series, range: EpochRange) -> Rows {
-        let mut csv = Vec::new();
-        self.simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
-        let csv = String::from_utf8(csv).unwrap();
-        let row = |line: &str| {
-            let mut fields = line.split(',');
-            let epoch: i64 = fields.next()?.parse().ok()?;
-            let price = |text: &str| text.parse::<f64>().map(|price| price.to_string());
-            Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
-        };
-        csv.lines().filter_map(row).collect()
+        truth(&self.simulator, series, range)
     }
+}
+
+/// What an exchange knows to be true.
+pub(crate) fn truth(simulator: &Simulator, series: &Series, range: EpochRange) -> Rows {
+    let mut csv = Vec::new();
+    simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    let row = |line: &str| {
+        let mut fields = line.split(',');
+        let epoch: i64 = fields.next()?.parse().ok()?;
+        let price = |text: &str| text.parse::<f64>().map(|price| price.to_string());
+        Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
+    };
+    csv.lines().filter_map(row).collect()
 }
 
 /// Every row of a Parquet file; panics unless they strictly ascend.

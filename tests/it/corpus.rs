@@ -11,7 +11,8 @@ use titan_download::format::sidecar::Sidecar;
 
 /// Every file of a target as (expectation, path, bytes).
 fn corpus(target: &str) -> Vec<(Option<String>, PathBuf, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let folder = fuzz.join("corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| {

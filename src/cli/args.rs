@@ -39,7 +39,8 @@ Examples:
   titan-download simulate --dump R_100 2026-03-01 2026-03-02";
 
 fn simulate_long_help() -> String {
-    format!("{SIMULATE_HELP}\n\nFaults, each with a probability:\n{}", super::wiring::fault_list())
+    let faults = super::wiring::fault_list();
+    format!("{SIMULATE_HELP}\n\nFaults, each with a probability or a range of epochs:\n{faults}")
 }
 
 /// Downloads the history of Deriv market data into an archive that can prove itself.
@@ -415,6 +416,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N|none", default_value = "none")]
     pub hidden_limit: String,
     /// Misbehave with this probability, like hang=0.01; repeat for more
+    ///
+    /// NAME=A..B spoils every request whose window touches the seconds from epoch A to before B.
     #[arg(long = "fault", value_name = "NAME=PROBABILITY")]
     pub faults: Vec<String>,
     /// Write each request to this file, as CSV, or as JSON lines if it ends in .jsonl

@@ -250,12 +250,15 @@ impl Session {
 
     /// What was asked so far.
     pub(super) fn traffic(&self) -> Traffic {
-        let stats = self.observer.stats();
+        let (stats, connection) = (self.observer.stats(), self.client.stats());
         Traffic {
             requests: stats.requests,
             retries: stats.retries,
             refusals: stats.refusals,
             waited: stats.waited,
+            thrown_away: stats.thrown_away,
+            stray_answers: connection.stray_answers,
+            reconnects: connection.reconnects,
         }
     }
 

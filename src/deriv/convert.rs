@@ -14,7 +14,7 @@
 //! | beyond the wall, the newest data instead | *not* here: [`Page::fits`] tells the pager |
 
 use crate::domain::{
-    Candle, Epoch, ErrorKind, Granularity, Instrument, Kind, Page, PageRequest, Record,
+    Candle, Defect, Epoch, ErrorKind, Granularity, Instrument, Kind, Page, PageRequest, Record,
     RowConflict, Series, SourceError, Symbol, Tick,
 };
 
@@ -114,11 +114,15 @@ pub(super) fn tick_page(request: &PageRequest, text: &str) -> Result<Page<Tick>,
     accept(&what, answer.error)?;
     check_echo(request, answer.echo_req.as_ref())?;
     let Some(history) = answer.history else {
-        return Err(malformed(&what, "`history` is missing"));
+        return Err(malformed(Defect::MissingRows, &what, "`history` is missing"));
     };
     let (n_prices, n_times) = (history.prices.len(), history.times.len());
     if n_prices != n_times {
-        return Err(malformed(&what, format!("{n_prices} prices for {n_times} times")));
+        return Err(malformed(
+            Defect::UnequalLengths,
+            &what,
+            format!("{n_prices} prices for {n_times} times"),
+        ));
     }
     let rows = history
         .times
@@ -136,7 +140,7 @@ pub(super) fn candle_page(request: &PageRequest, text: &str) -> Result<Page<Cand
     accept(&what, answer.error)?;
     check_echo(request, answer.echo_req.as_ref())?;
     let Some(candles) = answer.candles else {
-        return Err(malformed(&what, "`candles` is missing"));
+        return Err(malformed(Defect::MissingRows, &what, "`candles` is missing"));
     };
     let rows = candles.iter().map(|row| Candle {
         epoch: Epoch::new(row.epoch.0),
@@ -156,7 +160,7 @@ pub(super) fn server_time(text: &str) -> Result<Epoch, SourceError> {
     accept(&what, answer.error)?;
     match answer.time {
         Some(Seconds(secs)) if secs > 0 => Ok(Epoch::new(secs)),
-        _ => Err(malformed(&what, "`time` is missing")),
+        _ => Err(malformed(Defect::MissingRows, &what, "`time` is missing")),
     }
 }
 
@@ -166,7 +170,7 @@ pub(super) fn instruments(text: &str) -> Result<Vec<Instrument>, SourceError> {
     let answer: SymbolsAnswer = read(&what, text)?;
     accept(&what, answer.error)?;
     let Some(rows) = answer.active_symbols else {
-        return Err(malformed(&what, "`active_symbols` is missing"));
+        return Err(malformed(Defect::MissingRows, &what, "`active_symbols` is missing"));
     };
     Ok(rows.into_iter().filter_map(instrument).collect())
 }
@@ -177,13 +181,13 @@ pub(super) fn live_tick(symbol: &Symbol, text: &str) -> Result<Tick, SourceError
     let answer: TickAnswer = read(&what, text)?;
     accept(&what, answer.error)?;
     let Some(row) = answer.tick else {
-        return Err(malformed(&what, "`tick` is missing"));
+        return Err(malformed(Defect::MissingRows, &what, "`tick` is missing"));
     };
     if row.symbol.as_ref().is_some_and(|named| named.as_str() != symbol.as_str()) {
-        return Err(malformed(&what, "a tick of another symbol"));
+        return Err(malformed(Defect::OtherRequest, &what, "a tick of another symbol"));
     }
     let tick = Tick { epoch: Epoch::new(row.epoch.0), quote: row.quote.0 };
-    check_prices(&what, "tick", &tick)?;
+    check_prices(&what, "tick", &tick, None)?;
     Ok(tick)
 }
 
@@ -229,8 +233,9 @@ fn read<'a, T: serde::Deserialize<'a>>(
     what: &dyn std::fmt::Display,
     text: &'a str,
 ) -> Result<T, SourceError> {
-    serde_json::from_str(text)
-        .map_err(|error| malformed(what, "it cannot be read").with_cause(Unreadable::from(error)))
+    serde_json::from_str(text).map_err(|error| {
+        malformed(Defect::Unreadable, what, "it cannot be read").with_cause(Unreadable::from(error))
+    })
 }
 
 /// Why JSON could not be read. serde repeats values of the answer, which may be anything.
@@ -275,7 +280,11 @@ fn check_echo(request: &PageRequest, echo: Option<&Echo>) -> Result<(), SourceEr
     } else {
         return Ok(());
     };
-    Err(malformed(&describe(request), format!("answer to another request, with another {other}")))
+    Err(malformed(
+        Defect::OtherRequest,
+        &describe(request),
+        format!("answer to another request, with another {other}"),
+    ))
 }
 
 /// Checks every row, undoes doubled and misaligned ones, and makes the page.
@@ -290,7 +299,7 @@ fn collect<R: Record>(
     let window = Window::of(request);
     if n_received > window.count {
         let problem = format!("{n_received} rows, at most {} were asked", window.count);
-        return Err(malformed(&what, problem));
+        return Err(malformed(Defect::TooManyRows, &what, problem));
     }
     let name = row_name(request.series.kind);
     let width = request.series.kind.granularity().map_or(1, Granularity::secs);
@@ -305,7 +314,7 @@ fn collect<R: Record>(
     for row in rows {
         if row.epoch() < newest {
             let problem = format!("the {name} of {} comes after one of {newest}", row.epoch());
-            return Err(malformed(&what, problem));
+            return Err(malformed(Defect::Unsorted, &what, problem));
         }
         newest = row.epoch();
         // A partial first candle, or a bogus one-second candle at the very end.
@@ -313,7 +322,7 @@ fn collect<R: Record>(
             tracing::debug!(series = %request.series, epoch = %newest, "misaligned candle dropped");
             continue;
         }
-        check_prices(&what, name, &row)?;
+        check_prices(&what, name, &row, pip_size)?;
         add(&mut page, row);
     }
     window.undo(&mut page);
@@ -334,13 +343,26 @@ fn check_prices<R: Record>(
     what: &dyn std::fmt::Display,
     name: &str,
     row: &R,
+    pip_size: Option<u8>,
 ) -> Result<(), SourceError> {
+    let prices = row.prices();
     // NaN stands for whatever was no number, null included.
-    if row.prices().as_ref().iter().all(|price| price.is_finite() && *price > 0.0) {
+    let problem = if !prices.as_ref().iter().all(|price| price.is_finite() && *price > 0.0) {
+        "no positive number"
+    } else if !prices.as_ref().iter().all(|price| *price < price_limit(pip_size)) {
+        "of more digits than a price can have"
+    } else {
         return Ok(());
-    }
-    let problem = format!("the {name} of {} has a price that is no positive number", row.epoch());
-    Err(malformed(what, problem))
+    };
+    let problem = format!("the {name} of {} has a price that is {problem}", row.epoch());
+    Err(malformed(Defect::BadPrice, what, problem))
+}
+
+/// Prices above it have steps finer than a double can tell apart: no price is like that, and what
+/// is stored would not be what was sent.
+fn price_limit(pip_size: Option<u8>) -> f64 {
+    const EXACT_WHOLE_NUMBERS: f64 = 9_007_199_254_740_992.0; // 2^53
+    EXACT_WHOLE_NUMBERS / 10_f64.powi(i32::from(pip_size.unwrap_or(0)))
 }
 
 fn row_name(kind: Kind) -> &'static str {
@@ -358,7 +380,11 @@ fn decimals(
     let Some(Number(given)) = given else { return Ok(None) };
     match (0..=MAX_DECIMALS).find(|&decimals| f64::from(decimals) == given) {
         Some(decimals) => Ok(Some(decimals)),
-        None => Err(malformed(what, format!("`pip_size` {given} is no number of decimals"))),
+        None => Err(malformed(
+            Defect::BadDecimals,
+            what,
+            format!("`pip_size` {given} is no number of decimals"),
+        )),
     }
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{ErrorKind, SourceError};
+use crate::domain::{Defect, ErrorKind, SourceError};
 
 /// Longest piece of server text shown, in characters.
 const MAX_SHOWN_CHARS: usize = 200;
@@ -76,17 +76,22 @@ pub(super) fn refused(what: &dyn fmt::Display, code: &str, message: &str) -> Sou
             format!("Deriv refused the request for {what} as too frequent ({shown})")
         }
         ErrorKind::ServerFault => format!("Deriv failed on the request for {what} ({shown})"),
+        ErrorKind::Unauthorized => format!(
+            "Deriv refused the request for {what} ({shown}); check `TITAN_TOKEN` or `--token-file`"
+        ),
         _ => format!("Deriv refused the request for {what} ({shown})"),
     };
     SourceError::new(kind, message)
 }
 
 /// An answer that is not in good form.
-pub(super) fn malformed(what: &dyn fmt::Display, problem: impl fmt::Display) -> SourceError {
-    SourceError::new(
-        ErrorKind::Malformed,
-        format!("the answer for {what} is not usable: {problem}"),
-    )
+pub(super) fn malformed(
+    defect: Defect,
+    what: &dyn fmt::Display,
+    problem: impl fmt::Display,
+) -> SourceError {
+    let message = format!("the answer for {what} is not usable: {problem}");
+    SourceError::new(ErrorKind::Malformed, message).with_defect(defect)
 }
 
 /// Why a call got no answer; one loss is told to every call it hit, hence `Clone`.
@@ -121,6 +126,11 @@ impl Failure {
         error.connection = self.connection;
         error.retry_after = self.retry_after;
         error.cause = self.cause.map(Into::into);
+        error.defect = match self.kind {
+            ErrorKind::Malformed => Some(Defect::Unreadable),
+            ErrorKind::TooLarge => Some(Defect::TooLarge),
+            _ => None,
+        };
         error
     }
 }

@@ -13,8 +13,11 @@
 //! | `convert` | wire → domain; every quirk is named and undone there |
 //! | `error` | error codes → [`ErrorKind`] |
 
+mod classify;
 mod config;
 mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod convert;
 mod error;
 mod net;
@@ -34,10 +37,12 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use self::connection::Connection;
 use self::wire::{SymbolsRequest, TicksRequest, TimeRequest};
 use crate::domain::{
-    Candle, Epoch, ErrorKind, Instrument, Kind, MarketDataSource, Page, PageRequest, SourceError,
-    SourceInfo, Symbol, Tick,
+    Candle, Defect, Epoch, ErrorKind, Instrument, Kind, MarketDataSource, Page, PageRequest,
+    SourceError, SourceInfo, Symbol, Tick,
 };
 
+#[doc(hidden)]
+pub use self::classify::classify;
 pub use self::config::{
     ApiVersion, DerivConfig, Endpoint, InvalidApiVersion, InvalidEndpoint, Secret,
 };
@@ -100,7 +105,11 @@ impl DerivClient {
         let tick = convert::live_tick(symbol, &first)?;
         let id = wire::peek(&first).ok().and_then(|envelope| envelope.subscription);
         let Some(id) = id.and_then(|subscription| subscription.id.non_empty()) else {
-            return Err(error::malformed(&what, "`subscription.id` is missing"));
+            return Err(error::malformed(
+                Defect::MissingRows,
+                &what,
+                "`subscription.id` is missing",
+            ));
         };
         let connection = Arc::clone(&self.connection);
         Ok(TickSubscription { connection, symbol: symbol.clone(), id, first: Some(tick), later })

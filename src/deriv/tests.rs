@@ -33,7 +33,7 @@ fn page_of(kind: Kind, start: i64) -> PageRequest {
 }
 
 /// Asks for ticks from `start` on a task of its own.
-fn ask(
+pub(super) fn ask(
     client: &DerivClient,
     start: i64,
 ) -> impl Future<Output = Result<Page<Tick>, SourceError>> + use<> {

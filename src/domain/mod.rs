@@ -4,6 +4,7 @@
 //! folder; it imports nothing of ours.
 
 pub mod coverage;
+pub mod defect;
 pub mod facts;
 pub mod finding;
 pub mod partition;
@@ -14,6 +15,7 @@ pub mod store;
 pub mod time;
 
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
+pub use defect::{Defect, DefectCounts};
 pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
 pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};

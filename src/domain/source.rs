@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::defect::Defect;
 use super::record::Record;
 use super::series::{Series, Symbol};
 use super::time::{Epoch, EpochRange};
@@ -177,6 +178,8 @@ pub struct SourceError {
     pub connection: Option<u64>,
     /// How long the source asked to wait, if it did.
     pub retry_after: Option<Duration>,
+    /// What was wrong with the answer, if there was one and it was thrown away.
+    pub defect: Option<Defect>,
     /// The cause beneath, if another library reported it.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -191,8 +194,16 @@ impl SourceError {
             attempts: 1,
             connection: None,
             retry_after: None,
+            defect: None,
             cause: None,
         }
+    }
+
+    /// Says what was wrong with the answer.
+    #[must_use]
+    pub fn with_defect(mut self, defect: Defect) -> Self {
+        self.defect = Some(defect);
+        self
     }
 
     /// Adds the cause beneath.

@@ -13,8 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Candle, CoverageState, Epoch, EpochRange, ErrorKind, Kind, PageRequest, PartitionState,
-    PartitionStore, Published, RangeSet, Series, SourceError, StoreError, Tick, Wall,
+    Candle, CoverageState, DefectCounts, Epoch, EpochRange, ErrorKind, Kind, PageRequest,
+    PartitionState, PartitionStore, Published, RangeSet, Series, SourceError, StoreError, Tick,
+    Wall,
 };
 
 use super::DownloadOptions;
@@ -81,6 +82,8 @@ pub(super) struct Ended {
     pub(super) outcomes: BTreeMap<usize, Worked>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
+    /// Answers that proved nothing, by reason.
+    pub(super) thrown_away: DefectCounts,
 }
 
 /// Does the work of a plan.
@@ -100,6 +103,7 @@ pub(super) struct Engine<'a, S, P> {
     asks: FuturesUnordered<BoxFuture<'static, Arrival>>,
     disk: FuturesUnordered<BoxFuture<'static, Written>>,
     outcomes: BTreeMap<usize, Worked>,
+    thrown_away: DefectCounts,
     ending: Ending,
     /// Why nothing more is asked, once the run's own budget is used up.
     spent: Option<String>,
@@ -130,6 +134,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             asks: FuturesUnordered::new(),
             disk: FuturesUnordered::new(),
             outcomes: BTreeMap::new(),
+            thrown_away: DefectCounts::default(),
             ending: Ending::Finished,
             spent: None,
         }
@@ -159,8 +164,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             self.ending = Ending::BudgetSpent(why);
         }
         self.wind_down().await;
-        let Self { ending, outcomes, profiles, walls, .. } = self;
-        Ended { ending, outcomes, profiles, walls }
+        let Self { ending, outcomes, profiles, walls, thrown_away, .. } = self;
+        Ended { ending, outcomes, profiles, walls, thrown_away }
     }
 
     /// Puts asks into the pipe until it is full or nothing can be asked now.
@@ -417,6 +422,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     fn close(&mut self, id: usize, outcome: PartitionOutcome) {
         if let Some(active) = self.active.remove(&id) {
             let n_pages = each!(&active.job, j => j.n_answers);
+            self.thrown_away = self.thrown_away.plus(&each!(&active.job, j => j.thrown_away()));
             self.outcomes.insert(id, Worked { outcome, n_pages, staged: active.staged });
         }
         self.order.retain(|other| *other != id);
@@ -568,20 +574,14 @@ fn job(
         partition.not_offered.and_then(|behind| EpochRange::new(month.start(), behind.end()));
     let key = partition.key.clone();
     let job = match profile.kind {
-        Kind::Ticks => AnyJob::Ticks(PartitionJob::new(
-            key,
-            scope,
-            not_offered,
-            &partition.lost,
-            options.chunk_rows,
-        )),
-        Kind::Candles(_) => AnyJob::Candles(PartitionJob::new(
-            key,
-            scope,
-            not_offered,
-            &partition.lost,
-            options.chunk_rows,
-        )),
+        Kind::Ticks => AnyJob::Ticks(
+            PartitionJob::new(key, scope, not_offered, &partition.lost, options.chunk_rows)
+                .quoted_in(profile.decimals),
+        ),
+        Kind::Candles(_) => AnyJob::Candles(
+            PartitionJob::new(key, scope, not_offered, &partition.lost, options.chunk_rows)
+                .quoted_in(profile.decimals),
+        ),
     };
     Some((id, job, series))
 }

@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey, Publication, Published,
-    RangeSet, Record, Restatements, Segment, SegmentNotes, Severity, SilenceFacts,
+    DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey,
+    Publication, Published, RangeSet, Record, Restatements, Segment, SegmentNotes, Severity,
+    SilenceFacts,
 };
 
 use super::DownloadOptions;
 use super::buffer::SegmentBuffer;
+use super::decimals::Decimals;
 use super::pager::{Ask, AskId, Event, Pager, Scope};
 use super::profile::Profile;
 
@@ -39,7 +42,7 @@ pub(super) struct PartitionJob<R> {
     /// Whether it only asks again for what a publish found damaged.
     is_mending: bool,
     buffer: SegmentBuffer<R>,
-    pip_size: Option<u8>,
+    decimals: Decimals,
     failed: RangeSet,
     not_offered: Option<EpochRange>,
     /// Seconds settled before: published, and asked again only to be compared.
@@ -77,7 +80,7 @@ impl<R: Record> PartitionJob<R> {
             key,
             n_answers: 0,
             buffer: SegmentBuffer::new(chunk_rows),
-            pip_size: None,
+            decimals: Decimals::default(),
             failed: lost.clone(),
             not_offered,
             findings,
@@ -112,15 +115,25 @@ impl<R: Record> PartitionJob<R> {
         let mut job = Self::new(key, scope, self.not_offered, &lost, self.chunk_rows);
         job.is_mending = true;
         job.n_answers = self.n_answers;
-        job.pip_size = self.pip_size;
+        job.decimals = self.decimals.clone();
         self.failed.iter().for_each(|range| job.failed.insert(range));
         // Told by the publish that comes, or nobody would read of them.
         job.findings.extend(published.findings.iter().cloned());
         Some(job)
     }
 
+    /// Starts with what the source says of its decimals, so that one odd answer is the odd one.
+    pub(super) fn quoted_in(mut self, decimals: Option<u8>) -> Self {
+        self.decimals = Decimals::expecting(decimals);
+        self
+    }
+
     pub(super) fn next_ask(&mut self, profile: &Profile) -> Option<Ask> {
         self.pager.next_ask(profile)
+    }
+
+    pub(super) fn thrown_away(&self) -> DefectCounts {
+        self.pager.thrown_away()
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -189,11 +202,7 @@ impl<R: Record> PartitionJob<R> {
     }
 
     fn note_pip_size(&mut self, pip_size: Option<u8>) {
-        let (Some(new), Some(old)) = (pip_size, self.pip_size) else {
-            self.pip_size = self.pip_size.or(pip_size);
-            return;
-        };
-        if new != old {
+        if let (Some(old), Some(new)) = (self.decimals.note(pip_size), pip_size) {
             self.note_finding(Finding::warning(
                 FindingKind::OffGrid,
                 &self.key,
@@ -247,9 +256,9 @@ impl<R: Record> PartitionJob<R> {
     /// Returns with it how many findings are durable once it is.
     pub(super) fn pop_segment(&mut self, everything: bool) -> Option<(Segment<R>, usize)> {
         let mut segment = if everything {
-            self.buffer.pop(self.pip_size)?
+            self.buffer.pop(self.decimals.agreed())?
         } else {
-            self.buffer.pop_full(self.pip_size)?
+            self.buffer.pop_full(self.decimals.agreed())?
         };
         let (confirmed, doubted) = self.pager.silence();
         segment.notes = SegmentNotes {
@@ -289,6 +298,7 @@ impl<R: Record> PartitionJob<R> {
         let elapsed: Duration = self.started.elapsed();
         let mut run = serde_json::Map::new();
         run.insert("answers".into(), self.n_answers.into());
+        run.insert("thrown_away".into(), json!(self.pager.thrown_away()));
         run.insert("findings_dropped".into(), self.n_dropped_findings.into());
         Publication {
             server_now: now,

@@ -3,6 +3,7 @@
 //! Knows neither Deriv nor Parquet: it works over the seams of `domain`.
 
 pub mod buffer;
+mod decimals;
 mod engine;
 mod errands;
 mod job;
@@ -196,7 +197,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         if let Some(first) = engine.first() {
             has_room(&plan, &plan.partitions[first])?;
         }
-        let Ended { ending, mut outcomes, profiles, walls } = engine.run().await;
+        let Ended { ending, mut outcomes, profiles, walls, thrown_away } = engine.run().await;
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
         let partitions = plan.partitions.iter().zip(coverage).enumerate();
         let partitions = partitions
@@ -206,7 +207,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             })
             .collect();
         let failed_series = plan.failed_series;
-        Ok(Summary { ending, partitions, failed_series, elapsed: started.elapsed() })
+        Ok(Summary { ending, partitions, failed_series, thrown_away, elapsed: started.elapsed() })
     }
 
     /// Facts only make the next run cheaper, so losing them is no failure of this one.

@@ -120,6 +120,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         let continuous = (!instrument.market.is_empty()).then(|| instrument.is_continuous());
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
         profile.assume_interval(instrument.usual_interval_millis);
+        profile.decimals = instrument.pip_size;
         let settle_lag_secs = i64::try_from(options.settle_lag.as_secs()).unwrap_or(i64::MAX);
         let planner = Planner {
             source,

@@ -35,6 +35,8 @@ pub struct Profile {
     pub page_cap: u32,
     /// How records come; `None` before enough of them were seen.
     pub cadence: Option<Cadence>,
+    /// Decimals in which the source says it is quoted, before any answer said so.
+    pub decimals: Option<u8>,
     /// Size of the last pages that turned out to be cut short of their windows, and how many in a
     /// row were of that size.
     truncated: Option<(u32, u32)>,
@@ -60,6 +62,7 @@ impl Profile {
             continuous,
             page_cap: page_cap.max(2),
             cadence,
+            decimals: None,
             truncated: None,
             lowered_from: None,
             n_since_lowered: 0,

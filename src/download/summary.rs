@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{EpochRange, Finding, PartitionKey, Published, RangeSet, Series, Severity};
+use crate::domain::{
+    DefectCounts, EpochRange, Finding, PartitionKey, Published, RangeSet, Series, Severity,
+};
 
 /// How a run ended as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub struct Summary {
     pub partitions: Vec<PartitionSummary>,
     /// Series that could not be worked on at all, with the reason.
     pub failed_series: Vec<(Series, String)>,
+    /// Answers in good form that proved nothing, by reason; the rest is known to the source.
+    pub thrown_away: DefectCounts,
     /// Wall time of the run.
     pub elapsed: Duration,
 }

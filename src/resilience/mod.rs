@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{ErrorKind, SourceError};
+use crate::domain::{Defect, DefectCounts, ErrorKind, SourceError};
 
 pub use self::breaker::{BreakerConfig, BreakerState, BreakerStatus, Guarded};
 pub use self::budget::{Counted, Timed};
@@ -71,6 +71,8 @@ pub struct RequestStats {
     pub refusals: u64,
     /// Time spent waiting, added up over callers: four that wait a second make four seconds.
     pub waited: Duration,
+    /// Answers thrown away, by what was wrong with them.
+    pub thrown_away: DefectCounts,
 }
 
 type OnWait = Arc<dyn Fn(WaitReason, Duration) + Send + Sync>;
@@ -92,6 +94,7 @@ struct Counters {
     retries: AtomicU64,
     refusals: AtomicU64,
     waited_nanos: AtomicU64,
+    thrown_away: Mutex<DefectCounts>,
 }
 
 impl Observer {
@@ -119,6 +122,7 @@ impl Observer {
             retries: read(&self.counters.retries),
             refusals: read(&self.counters.refusals),
             waited: Duration::from_nanos(read(&self.counters.waited_nanos)),
+            thrown_away: *locked(&self.counters.thrown_away),
         }
     }
 
@@ -147,6 +151,10 @@ impl Observer {
 
     fn count_retry(&self) {
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_defect(&self, defect: Defect) {
+        locked(&self.counters.thrown_away).add(defect);
     }
 
     fn count_refusal(&self) {

@@ -88,6 +88,9 @@ impl<S> Retried<S> {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
+            if let Some(defect) = error.defect {
+                self.observer.count_defect(defect);
+            }
             let Some(delay) = policy.after(error.kind, error.retry_after) else {
                 error.attempts = policy.n_attempts.max(1);
                 return Err(error);

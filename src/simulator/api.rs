@@ -28,6 +28,15 @@ pub(super) struct Session {
     pub(super) streams: Vec<Stream>,
     /// Number of stream ids given out.
     pub(super) n_ids: u64,
+    /// Whether every `authorize` is refused here.
+    pub(super) refuses_token: bool,
+}
+
+impl Session {
+    /// A session that has just begun.
+    pub(super) fn new(surface: Surface, connection: u32, refuses_token: bool) -> Self {
+        Self { surface, connection, streams: Vec::new(), n_ids: 0, refuses_token }
+    }
 }
 
 /// A request whose call is known; `unknown` stands for everything else.
@@ -105,6 +114,8 @@ pub(super) fn answer(
     if let Some(error) = fault.and_then(error_of) {
         return Answer::error(call, &error);
     }
+    let other = (fault == Some(Fault::OtherWindow)).then(|| of_other_window(call));
+    let call = other.as_ref().unwrap_or(call);
     let mut answer = match checked(world, session, call, now, fault) {
         Ok(answer) => answer,
         Err(error) => Answer::error(call, &error),
@@ -113,6 +124,18 @@ pub(super) fn answer(
         answer.replies.iter_mut().for_each(|reply| reply.spoil(fault));
     }
     answer
+}
+
+/// The same request for the window just before the one it asks for.
+fn of_other_window(call: &Call) -> Call {
+    let mut other = call.clone();
+    let HistoryRequest { start, end, .. } = HistoryRequest::read(&call.body);
+    if let (Some(start), Some(end)) = (start, end) {
+        let length = end - start + 1;
+        other.body.insert("start".to_owned(), Value::from(start - length));
+        other.body.insert("end".to_owned(), Value::from((end - length).to_string()));
+    }
+    other
 }
 
 fn checked(
@@ -150,7 +173,8 @@ fn checked(
             plain("website_status", catalogue::website_status(&world.config.limits))
         }
         "authorize" => {
-            if world.config.token.as_deref().is_some_and(|token| token != text("authorize")) {
+            let is_wrong = |token: &str| token != text("authorize");
+            if session.refuses_token || world.config.token.as_deref().is_some_and(is_wrong) {
                 return Err(ApiError::new("InvalidToken", "The token is invalid."));
             }
             plain("authorize", catalogue::account())
@@ -179,10 +203,16 @@ fn error_of(fault: Fault) -> Option<ApiError> {
         Fault::OutputValidationFailed => ("OutputValidationFailed", "Output validation failed."),
         Fault::ResponseTooLarge => ("ResponseTooLarge", "Response too large."),
         Fault::UnknownCode => ("FluxCapacitorDrained", "The flux capacitor is drained."),
+        Fault::HostileError => ("\u{1b}]0;owned\u{7}", HOSTILE_TEXT),
+        Fault::TokenExpired => ("InvalidToken", "The token has expired."),
         _ => return None,
     };
     Some(ApiError::new(code, message))
 }
+
+/// Clears a screen, moves up, turns red, rings, turns the direction of writing, and ends a line.
+pub(super) const HOSTILE_TEXT: &str =
+    "\u{1b}[2J\u{1b}[1A\u{1b}[31mall is well\u{7}\u{202e}\r\nerror: \u{0}\u{9b}2J";
 
 fn find(world: &World, symbol: &str) -> Result<InstrumentId, ApiError> {
     world
@@ -206,7 +236,8 @@ fn ticks_history(
     now: i64,
     fault: Option<Fault>,
 ) -> Result<Answer, ApiError> {
-    let request = HistoryRequest::read(&call.body);
+    let mut request = HistoryRequest::read(&call.body);
+    request.candles ^= fault == Some(Fault::OtherStyle);
     let id = find(world, &request.symbol)?;
     if request.subscribe {
         check_open(world, id, now)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::WebSocketStream;
@@ -19,9 +19,9 @@ use tokio_tungstenite::tungstenite::Message;
 use super::Simulator;
 use super::api::{self, Answer, Call, Effect, Session};
 use super::fault::Fault;
+use super::frames;
 use super::log::Outcome;
 use super::reply::{ApiError, Reply};
-use super::validate::Surface;
 
 /// A client that says nothing for so long is disconnected. Source: published session rules.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
@@ -31,6 +31,9 @@ const MAX_PENDING: usize = 1024;
 
 /// What the `late` fault waits for when no other answer overtakes it.
 const LATE: Duration = Duration::from_secs(2);
+
+/// From the warning of a deploy to its cut.
+const DEPLOY: Duration = Duration::from_secs(2);
 
 /// What the `slow` fault waits for.
 const SLOW: Duration = Duration::from_secs(3);
@@ -73,17 +76,17 @@ struct Delivery {
 pub(super) async fn run<S>(
     simulator: Arc<Simulator>,
     socket: WebSocketStream<S>,
-    surface: Surface,
-    number: u32,
+    session: Session,
     reset: fn(&S),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let session = Session { surface, connection: number, streams: Vec::new(), n_ids: 0 };
     let moved = simulator.clock_moves();
+    let deploys = simulator.deploys();
     let delivered = watch::Sender::new(0);
-    Connection { simulator, socket, session, reset, delivered, pending: Pending::new() }
-        .run(moved)
+    let pending = Pending::new();
+    Connection { simulator, socket, session, reset, delivered, pending, stalls: false }
+        .run(moved, deploys)
         .await;
 }
 
@@ -95,14 +98,17 @@ struct Connection<S> {
     /// Number of answers delivered here; late answers wait for it to change.
     delivered: watch::Sender<u64>,
     pending: Pending,
+    /// Set once nothing is to be answered any more.
+    stalls: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
-    async fn run(mut self, mut moved: watch::Receiver<()>) {
+    async fn run(mut self, mut moved: watch::Receiver<()>, mut deploys: watch::Receiver<()>) {
         let mut idle = Instant::now() + IDLE_LIMIT;
         let mut wake = None;
         let outage = self.simulator.next_outage();
-        loop {
+        let mut cut = None;
+        while !self.stalls {
             // Kept until it has passed, or busy traffic would push it ahead of itself.
             if !self.session.streams.is_empty() {
                 wake = wake.or_else(|| self.simulator.next_second());
@@ -134,11 +140,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                     let _ = self.socket.close(None).await;
                     Next::Close
                 }
+                Ok(()) = deploys.changed() => {
+                    cut = cut.or(Some(Instant::now() + DEPLOY));
+                    self.say_updating().await
+                }
+                () = until(cut) => Next::Close,
                 () = until(outage) => Next::Close,
             };
             if next == Next::Close {
                 return;
             }
+        }
+        self.stall(outage).await;
+    }
+
+    /// Takes everything and says nothing, not even to the pings of the protocol layer.
+    async fn stall(mut self, outage: Option<Instant>) {
+        let mut nowhere = tokio::io::sink();
+        tokio::select! {
+            _ = tokio::io::copy(self.socket.get_mut(), &mut nowhere) => {}
+            () = until(outage) => {}
+        }
+    }
+
+    /// Warns of a deploy, as the status page of the exchange does.
+    async fn say_updating(&mut self) -> Next {
+        let text = r#"{"msg_type":"website_status","website_status":{"site_status":"updating"}}"#;
+        match self.socket.send(Message::text(text)).await {
+            Ok(()) => Next::Serve,
+            Err(_) => Next::Close,
         }
     }
 
@@ -154,8 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     fn ask(&mut self, text: &str) {
         let received = self.simulator.receive(&self.session, text);
-        if received.fault == Some(Fault::Hang) {
-            self.simulator.finish(received.place, Outcome::Fault(Fault::Hang.name()));
+        if let Some(fault @ (Fault::Hang | Fault::Stall)) = received.fault {
+            self.simulator.finish(received.place, Outcome::Fault(fault.name()));
+            self.stalls = fault == Fault::Stall;
             return;
         }
         let session = self.session.clone();
@@ -177,18 +208,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 (self.reset)(self.socket.get_ref());
                 return Next::Close;
             }
-            Some(Fault::DropMidFrame) => {
-                // Whatever happens to this write, the connection ends.
-                let _ = self.write_half(&messages.concat()).await;
+            Some(Fault::CloseAway) => {
+                let _ = self.socket.close(Some(frames::going_away())).await;
                 return Next::Close;
             }
+            Some(Fault::ClosePolicy) => {
+                let _ = self.socket.close(Some(frames::against_the_rules())).await;
+                return Next::Close;
+            }
+            Some(Fault::DropMidFrame) => {
+                // Whatever happens to this write, the connection ends.
+                let _ = frames::write_half(self.socket.get_mut(), &messages.concat()).await;
+                return Next::Close;
+            }
+            Some(Fault::Deploy) => self.simulator.deploy(),
             _ => {}
         }
         for text in messages {
-            for message in spoiled(text, fault) {
-                if self.socket.send(message).await.is_err() {
-                    return Next::Close;
-                }
+            if frames::send(&mut self.socket, text, fault).await.is_err() {
+                return Next::Close;
             }
         }
         self.session.streams.retain(|stream| !effect.closed.contains(&stream.id));
@@ -213,18 +251,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         Next::Serve
-    }
-
-    /// Writes a frame header for the whole text and then half of it.
-    async fn write_half(&mut self, text: &str) -> std::io::Result<()> {
-        const FINAL_TEXT: u8 = 0x81;
-        const LENGTH_IN_8_BYTES: u8 = 127;
-        let mut frame = vec![FINAL_TEXT, LENGTH_IN_8_BYTES];
-        frame.extend((text.len() as u64).to_be_bytes());
-        frame.extend(&text.as_bytes()[..text.len() / 2]);
-        let stream = self.socket.get_mut();
-        stream.write_all(&frame).await?;
-        stream.shutdown().await
     }
 }
 
@@ -285,19 +311,4 @@ async fn work_out(
     }
     let work = move || api::answer(simulator.world(), &session, &call, now, fault);
     tokio::task::spawn_blocking(work).await.expect("answering does not panic and is not aborted")
-}
-
-/// The frames that carry a text, spoiled if the fault says so.
-fn spoiled(text: String, fault: Option<Fault>) -> Vec<Message> {
-    const HUGE: usize = 64 * 1024 * 1024;
-    const DEEP: usize = 100_000;
-    match fault {
-        Some(Fault::Garbage) => vec![Message::text("<html><body>502 Bad Gateway</body></html>")],
-        Some(Fault::Truncated) => vec![Message::text(text[..text.len() / 2].to_owned())],
-        Some(Fault::Binary) => vec![Message::binary(text.into_bytes())],
-        Some(Fault::Doubled) => vec![Message::text(text.clone()), Message::text(text)],
-        Some(Fault::HugeFrame) => vec![Message::text(" ".repeat(HUGE))],
-        Some(Fault::DeepJson) => vec![Message::text("[".repeat(DEEP) + &"]".repeat(DEEP))],
-        _ => vec![Message::text(text)],
-    }
 }

@@ -1,119 +1,13 @@
-//! The faults the exchange can be told to commit, and the plan that says when.
+//! The plan that says which faults the exchange commits, and when.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::domain::EpochRange;
+use crate::domain::{Epoch, EpochRange};
 
+pub(super) use super::fault_table::Stage;
+pub use super::fault_table::{Fault, OUTAGE};
 use super::walk::{Draw, hash, unit};
-
-/// At which point of a call a fault bites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// The upgrade of a connection is refused.
-    Upgrade,
-    /// The answer is right but does not arrive as it should.
-    Transport,
-    /// The rows of the answer are spoiled.
-    Page,
-    /// The frame around the rows is spoiled.
-    Envelope,
-    /// An error takes the place of the answer.
-    Error,
-}
-
-macro_rules! faults {
-    ($($stage:ident { $($variant:ident $name:literal $text:literal)* })*) => {
-        /// One way to go wrong.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Fault { $($(#[doc = $text] $variant,)*)* }
-
-        impl Fault {
-            /// Every fault, in the order of the help text.
-            pub const ALL: &'static [Self] = &[$($(Self::$variant,)*)*];
-
-            /// Its name on the command line.
-            pub fn name(self) -> &'static str {
-                match self { $($(Self::$variant => $name,)*)* }
-            }
-
-            /// What it does, in one line.
-            pub fn description(self) -> &'static str {
-                match self { $($(Self::$variant => $text,)*)* }
-            }
-
-            pub(super) fn stage(self) -> Stage {
-                match self { $($(Self::$variant => Stage::$stage,)*)* }
-            }
-        }
-    };
-}
-
-faults! {
-    Transport {
-        Hang "hang" "never answers"
-        Slow "slow" "answers after 3 s"
-        Drop "drop" "closes the connection instead of answering"
-        DropMidFrame "drop_mid_frame" "writes half of the frame, then closes the connection"
-        TcpReset "tcp_reset" "resets the connection instead of answering"
-        Garbage "garbage" "answers with text that is not JSON"
-        Truncated "truncated" "answers with the first half of the JSON in a whole frame"
-        Binary "binary" "answers in a binary frame"
-        Late "late" "answers after another answer, or after 2 s"
-        Doubled "doubled" "answers twice"
-        HugeFrame "huge_frame" "answers with 64 MiB of text"
-        DeepJson "deep_json" "answers with 100,000 nested arrays"
-    }
-    Envelope {
-        WrongReqId "wrong_req_id" "answers with a `req_id` nobody sent"
-        NoReqId "no_req_id" "answers without `req_id`"
-        NoEcho "no_echo" "answers without `echo_req` (legal)"
-        WrongSymbolEcho "wrong_symbol_echo" "echoes another symbol than was asked for"
-        WrongPipSize "wrong_pip_size" "answers with a `pip_size` one too small"
-        MissingHistory "missing_history" "answers without the rows' member"
-    }
-    Page {
-        ShortPage "short_page" "answers with the newest rows of the window only"
-        Silent "silent" "answers in good form with no rows although there are some"
-        Substitute "substitute" "answers with the newest rows of all instead of the window"
-        Unsorted "unsorted" "swaps two rows"
-        DuplicateRows "duplicate_rows" "sends a row twice"
-        ConflictingRows "conflicting_rows" "sends a row twice, the second time with another price"
-        FutureRows "future_rows" "appends a row from the future"
-        UnequalLengths "unequal_lengths" "sends fewer prices than times"
-        NullPrice "null_price" "sends `null` as a price"
-        NanPrice "nan_price" "sends `NaN` as a price, which is not JSON"
-        NegativePrice "negative_price" "sends a price below zero"
-        StringPrices "string_prices" "sends prices as strings (legal)"
-    }
-    Error {
-        RateLimit "rate_limit" "refuses with `RateLimit`"
-        InternalError "internal_error" "fails with `InternalServerError`"
-        CallError "call_error" "fails with `CallError`"
-        WrongResponse "wrong_response" "fails with `WrongResponse`"
-        Timeout "timeout" "fails with `Timeout`"
-        OutputValidationFailed "output_validation_failed" "fails with `OutputValidationFailed`"
-        ResponseTooLarge "response_too_large" "fails with `ResponseTooLarge`"
-        UnknownCode "unknown_code" "fails with a code no documentation knows"
-    }
-    Upgrade {
-        Refuse401 "refuse_401" "refuses the connection with HTTP 401 `InvalidAppID`"
-        Refuse403 "refuse_403" "refuses the connection with HTTP 403"
-        Refuse429 "refuse_429" "refuses the connection with HTTP 429"
-        Refuse503 "refuse_503" "refuses the connection with HTTP 503"
-    }
-}
-
-/// The one entry of a plan that is not a [`Fault`]: it has a time instead of a probability.
-pub const OUTAGE: (&str, &str) =
-    ("outage", "`outage=A+N`: from second A on, cuts and closes every connection for N seconds");
-
-impl Fault {
-    /// Finds a fault by its name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|fault| fault.name() == name)
-    }
-}
 
 /// Which faults happen when.
 ///
@@ -165,6 +59,19 @@ pub enum FaultPlanError {
         /// What stands there.
         value: String,
     },
+    /// The range is not two epochs in order.
+    #[error(
+        "cannot read the range `{value}` of fault `{name}`; write `name=A..B` in epochs, B exclusive"
+    )]
+    Range {
+        /// Of which fault.
+        name: String,
+        /// What stands there.
+        value: String,
+    },
+    /// A connection has no window that a range could touch.
+    #[error("fault `{0}` spoils connections and takes a probability only")]
+    NoWindow(String),
     /// The outage is not two numbers of seconds.
     #[error("cannot read outage `{0}`; write `outage=A+N`, both in seconds, like `outage=30+20`")]
     Outage(String),
@@ -176,7 +83,10 @@ impl FaultPlan {
         Self::default()
     }
 
-    /// Reads entries of the form `name=probability` or `outage=A+N`; the later ones add to the earlier.
+    /// Reads entries of the form `name=probability`, `name=A..B` or `outage=A+N`; the later ones add
+    /// to the earlier.
+    ///
+    /// `A..B` spoils every call whose window touches the seconds from epoch A to before epoch B.
     ///
     /// # Errors
     ///
@@ -200,11 +110,29 @@ impl FaultPlan {
             ));
         }
         let fault = Fault::from_name(name).ok_or_else(|| FaultPlanError::Name(name.to_owned()))?;
+        if let Some((from, to)) = value.split_once("..") {
+            return self.with_range(fault, from, to);
+        }
         match value.parse::<f64>() {
             Ok(chance) if (0.0..=1.0).contains(&chance) => Ok(self.with_chance(fault, chance)),
             _ => {
                 Err(FaultPlanError::Probability { name: name.to_owned(), value: value.to_owned() })
             }
+        }
+    }
+
+    fn with_range(self, fault: Fault, from: &str, to: &str) -> Result<Self, FaultPlanError> {
+        if fault.stage() == Stage::Upgrade {
+            return Err(FaultPlanError::NoWindow(fault.name().to_owned()));
+        }
+        let epoch = |text: &str| text.trim().parse().ok().map(Epoch::new);
+        let range = epoch(from).zip(epoch(to)).and_then(|(from, to)| EpochRange::new(from, to));
+        match range {
+            Some(range) => Ok(self.touching(fault, range)),
+            None => Err(FaultPlanError::Range {
+                name: fault.name().to_owned(),
+                value: format!("{from}..{to}"),
+            }),
         }
     }
 
@@ -299,7 +227,6 @@ impl FaultPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Epoch;
 
     fn parse(entries: &[&str]) -> Result<FaultPlan, FaultPlanError> {
         FaultPlan::parse(&entries.iter().map(|&entry| entry.to_owned()).collect::<Vec<_>>())
@@ -315,6 +242,13 @@ mod tests {
         assert!(matches!(parse(&["hung=1"]), Err(FaultPlanError::Name(_))));
         assert!(matches!(parse(&["hang=2"]), Err(FaultPlanError::Probability { .. })));
         assert!(matches!(parse(&["outage=2"]), Err(FaultPlanError::Outage(_))));
+        assert!(matches!(parse(&["hang=9..9"]), Err(FaultPlanError::Range { .. })));
+        assert!(matches!(parse(&["hang=a..9"]), Err(FaultPlanError::Range { .. })));
+        assert!(matches!(parse(&["refuse_401=1..9"]), Err(FaultPlanError::NoWindow(_))));
+        let window = |from, to| EpochRange::new(Epoch::new(from), Epoch::new(to));
+        let plan = parse(&["hang=100..200"]).unwrap();
+        assert_eq!(plan.of_call(1, 1, window(199, 300)), Some(Fault::Hang));
+        assert_eq!(plan.of_call(1, 1, window(200, 300)), None);
     }
 
     #[test]

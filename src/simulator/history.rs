@@ -151,7 +151,7 @@ pub(super) fn rows(
         Rows::Ticks(market.newest_ticks(id, window.from, window.to, limit))
     };
     if let Some(fault) = fault {
-        rows.spoil(fault, terms.now);
+        rows.spoil(fault, request.start, terms.now);
     }
     Ok(rows)
 }

@@ -12,6 +12,8 @@ mod clock;
 mod config;
 mod connection;
 mod fault;
+mod fault_table;
+mod frames;
 mod gate;
 mod history;
 mod holes;
@@ -72,6 +74,8 @@ pub struct Simulator {
     n_history: AtomicU64,
     /// Tells every connection that somebody moved the clock.
     moved: watch::Sender<()>,
+    /// Tells every connection that a new version of the exchange takes over.
+    deploys: watch::Sender<()>,
 }
 
 impl Simulator {
@@ -93,6 +97,7 @@ impl Simulator {
             n_connections: AtomicU32::new(0),
             n_history: AtomicU64::new(0),
             moved: watch::Sender::new(()),
+            deploys: watch::Sender::new(()),
             world: World { market, config },
         })
     }
@@ -154,6 +159,14 @@ impl Simulator {
 
     fn clock_moves(&self) -> watch::Receiver<()> {
         self.moved.subscribe()
+    }
+
+    fn deploys(&self) -> watch::Receiver<()> {
+        self.deploys.subscribe()
+    }
+
+    fn deploy(&self) {
+        self.deploys.send_replace(());
     }
 
     fn next_second(&self) -> Option<Instant> {

@@ -22,10 +22,12 @@ impl Rows {
     }
 
     /// Spoils the rows; faults of another stage, and of an empty answer, change nothing.
-    pub(super) fn spoil(&mut self, fault: Fault, now: i64) {
+    ///
+    /// `asked_from` is the start asked for, or that of the first row.
+    pub(super) fn spoil(&mut self, fault: Fault, asked_from: Option<i64>, now: i64) {
         match self {
-            Self::Ticks(rows) => spoil(rows, fault, now),
-            Self::Candles(bars) => spoil(bars, fault, now),
+            Self::Ticks(rows) => spoil(rows, fault, asked_from, now),
+            Self::Candles(bars) => spoil(bars, fault, asked_from, now),
         }
     }
 
@@ -40,11 +42,16 @@ impl Rows {
 
 /// What the faults need to know of a row.
 trait Spoilable: Copy {
+    fn epoch(self) -> i64;
     fn moved_to(self, epoch: i64) -> Self;
     fn repriced(self) -> Self;
 }
 
 impl Spoilable for Row {
+    fn epoch(self) -> i64 {
+        self.epoch
+    }
+
     fn moved_to(self, epoch: i64) -> Self {
         Self { epoch, ..self }
     }
@@ -55,6 +62,10 @@ impl Spoilable for Row {
 }
 
 impl Spoilable for Bar {
+    fn epoch(self) -> i64 {
+        self.epoch
+    }
+
     fn moved_to(self, epoch: i64) -> Self {
         Self { epoch, ..self }
     }
@@ -65,8 +76,8 @@ impl Spoilable for Bar {
     }
 }
 
-fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, now: i64) {
-    let Some(&last) = rows.last() else { return };
+fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, asked_from: Option<i64>, now: i64) {
+    let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
     let middle = rows.len() / 2;
     match fault {
         Fault::ShortPage => {
@@ -77,6 +88,11 @@ fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, now: i64) {
         Fault::Unsorted => rows.swap(0, middle),
         Fault::DuplicateRows => rows.insert(middle, rows[middle]),
         Fault::ConflictingRows => rows.insert(middle + 1, rows[middle].repriced()),
+        Fault::PastRows => {
+            // An hour is a multiple of every narrower candle, so only its time is wrong.
+            let from = asked_from.unwrap_or(first.epoch());
+            rows.insert(0, first.moved_to(from - 3600));
+        }
         Fault::FutureRows => rows.push(last.moved_to((now + 3600) / 3600 * 3600)),
         _ => {}
     }
@@ -88,6 +104,13 @@ fn push_price(out: &mut String, pips: i64, decimals: u8, fault: Option<Fault>) {
         Some(Fault::NullPrice) => out.push_str("null"),
         Some(Fault::NanPrice) => out.push_str("NaN"),
         Some(Fault::NegativePrice) => push_short(out, -pips, decimals),
+        Some(Fault::ZeroPrice) => out.push('0'),
+        Some(Fault::InfinitePrice) => out.push_str("1e999"),
+        Some(Fault::HugePrice) => out.push_str("123456789012345678901234567890"),
+        Some(Fault::LongPrice) => {
+            let point = if decimals == 0 { "." } else { "" };
+            let _ = write!(out, "{}{point}{:0300}", full(pips, decimals), 0);
+        }
         Some(Fault::StringPrices) => {
             let _ = write!(out, "\"{}\"", full(pips, decimals));
         }
@@ -95,29 +118,60 @@ fn push_price(out: &mut String, pips: i64, decimals: u8, fault: Option<Fault>) {
     }
 }
 
-/// The faults that change one price only change the one in the middle.
+/// Which text takes the place of an epoch, if one of the epoch faults is on.
+fn push_epoch(out: &mut String, epoch: i64, fault: Option<Fault>) {
+    let _ = match fault {
+        Some(Fault::StringEpochs) => write!(out, "\"{epoch}\""),
+        Some(Fault::FloatEpochs) => write!(out, "{epoch}.0"),
+        Some(Fault::HalfEpoch) => write!(out, "{epoch}.5"),
+        Some(Fault::NegativeEpoch) => write!(out, "-{epoch}"),
+        Some(Fault::NullEpoch) => write!(out, "null"),
+        _ => write!(out, "{epoch}"),
+    };
+}
+
+/// The faults that change one row only change the one in the middle.
 fn fault_at(fault: Option<Fault>, index: usize, len: usize) -> Option<Fault> {
-    let single = matches!(fault, Some(Fault::NullPrice | Fault::NanPrice | Fault::NegativePrice));
+    let single = matches!(
+        fault,
+        Some(
+            Fault::NullPrice
+                | Fault::NanPrice
+                | Fault::NegativePrice
+                | Fault::ZeroPrice
+                | Fault::InfinitePrice
+                | Fault::HugePrice
+                | Fault::HalfEpoch
+                | Fault::NegativeEpoch
+                | Fault::NullEpoch
+        )
+    );
     if single && index != len / 2 { None } else { fault }
 }
 
 fn render_ticks(rows: &[Row], decimals: u8, fault: Option<Fault>) -> String {
     let mut out = String::with_capacity(rows.len() * 24 + 32);
-    out.push_str("{\"prices\":[");
     let n_prices = match fault {
         Some(Fault::UnequalLengths) => rows.len().saturating_sub(1),
         _ => rows.len(),
     };
-    for (index, row) in rows[..n_prices].iter().enumerate() {
+    out.push('{');
+    if fault != Some(Fault::MissingPrices) {
+        out.push_str("\"prices\":[");
+        for (index, row) in rows[..n_prices].iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            push_price(&mut out, row.pips, decimals, fault_at(fault, index, rows.len()));
+        }
+        out.push_str("],");
+    }
+    out.push_str("\"times\":[");
+    for (index, row) in rows.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        push_price(&mut out, row.pips, decimals, fault_at(fault, index, rows.len()));
-    }
-    out.push_str("],\"times\":[");
-    for (index, row) in rows.iter().enumerate() {
-        let comma = if index > 0 { "," } else { "" };
-        let _ = write!(out, "{comma}{}", row.epoch);
+        push_epoch(&mut out, row.epoch, fault_at(fault, index, rows.len()));
     }
     out.push_str("]}");
     out
@@ -133,15 +187,19 @@ fn render_candles(bars: &[Bar], decimals: u8, fault: Option<Fault>) -> String {
         let fault = fault_at(fault, index, bars.len());
         out.push('{');
         // A candle has no lengths to differ; losing one price is the same kind of damage.
-        if !(fault == Some(Fault::UnequalLengths) && index + 1 == bars.len()) {
+        let is_cut = fault == Some(Fault::UnequalLengths) && index + 1 == bars.len();
+        if !is_cut && fault != Some(Fault::MissingPrices) {
             out.push_str("\"close\":");
             push_price(&mut out, bar.close, decimals, fault);
             out.push(',');
         }
-        let _ = write!(out, "\"epoch\":{}", bar.epoch);
-        for (name, pips) in [("high", bar.high), ("low", bar.low), ("open", bar.open)] {
+        out.push_str("\"epoch\":");
+        push_epoch(&mut out, bar.epoch, fault);
+        let prices = [("high", bar.high), ("low", bar.low), ("open", bar.open)];
+        let n_prices = if fault == Some(Fault::MissingPrices) { 0 } else { prices.len() };
+        for (name, pips) in &prices[..n_prices] {
             let _ = write!(out, ",\"{name}\":");
-            push_price(&mut out, pips, decimals, fault);
+            push_price(&mut out, *pips, decimals, fault);
         }
         out.push('}');
     }

@@ -101,16 +101,29 @@ impl Reply {
                     *symbol = Value::from(other);
                 }
             }
-            Fault::WrongPipSize => {
-                for (_, json) in self.members.iter_mut().filter(|(name, _)| *name == "pip_size") {
-                    let decimals: i64 = json.parse().unwrap_or(1);
-                    *json = (decimals - 1).to_string();
+            Fault::WrongPipSize => self.change_pip_size(-1),
+            Fault::HighPipSize => self.change_pip_size(1),
+            Fault::OtherAnswer => {
+                self.msg_type = "time";
+                self.members = vec![("time", "1773576000".to_owned())];
+            }
+            Fault::NullHistory => {
+                let is_rows = |name: &str| matches!(name, "history" | "candles");
+                for (_, json) in self.members.iter_mut().filter(|(name, _)| is_rows(name)) {
+                    "null".clone_into(json);
                 }
             }
             Fault::MissingHistory => {
                 self.members.retain(|(name, _)| !matches!(*name, "history" | "candles"));
             }
             _ => {}
+        }
+    }
+
+    fn change_pip_size(&mut self, by: i64) {
+        for (_, json) in self.members.iter_mut().filter(|(name, _)| *name == "pip_size") {
+            let decimals: i64 = json.parse().unwrap_or(1);
+            *json = (decimals + by).to_string();
         }
     }
 

@@ -9,6 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::api::Session;
+use super::fault::Fault;
 use super::{Simulator, connection, upgrade};
 
 /// How long to wait when the system has no more sockets to give.
@@ -75,8 +77,10 @@ impl Simulator {
             return;
         }
         let (number, fault) = self.next_connection();
-        if let Some((socket, surface)) = upgrade::accept(stream, fault).await {
-            connection::run(self, socket, surface, number, reset).await;
+        if let Some((socket, surface)) = upgrade::accept(stream, fault, reset).await {
+            let refuses_token = fault == Some(Fault::RefuseToken);
+            let session = Session::new(surface, number, refuses_token);
+            connection::run(self, socket, session, reset).await;
         }
     }
 }

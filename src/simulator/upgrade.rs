@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
@@ -28,14 +28,36 @@ struct Refusal {
 }
 
 /// Takes a connection through its upgrade; `None` if it was refused or never finished.
+///
+/// `reset` makes the closing of the stream a reset where it can be one.
 #[expect(clippy::result_large_err, reason = "the refusal of an upgrade is tungstenite's type")]
 pub(super) async fn accept<S>(
-    stream: S,
+    mut stream: S,
     fault: Option<Fault>,
+    reset: fn(&S),
 ) -> Option<(WebSocketStream<S>, Surface)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    match fault {
+        Some(Fault::NeverUpgrades) => {
+            // Whatever the client says, until it gives up.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+            return None;
+        }
+        Some(Fault::ResetUpgrade) => {
+            let _ = stream.read(&mut [0; 16]).await;
+            reset(&stream);
+            return None;
+        }
+        Some(Fault::GarbageUpgrade) => {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await;
+            let _ = stream.shutdown().await;
+            return None;
+        }
+        _ => {}
+    }
     let mut chosen = None;
     let choose = |request: &Request, response: Response| {
         let (path, query) = (request.uri().path(), request.uri().query());

@@ -183,8 +183,8 @@ fn a_download_is_summed_up_and_proved_again() {
     let json = sandbox.run(&as_json).expect(0).json();
     let found: BTreeSet<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
     let documented = "command session exit_code error complete ending ending_reason elapsed_secs \
-        rows rows_new requests retries refusals waited_secs partitions not_offered not_reached \
-        failed_series held_series";
+        rows rows_new requests retries refusals waited_secs thrown_away stray_answers reconnects \
+        partitions not_offered not_reached failed_series held_series";
     assert_eq!(found, documented.split_whitespace().collect());
     assert_eq!(json["partitions"][0]["outcome"], "up_to_date");
     assert_eq!((&json["rows"], &json["rows_new"]), (&2880.into(), &0.into()));

@@ -4,16 +4,20 @@
 mod adopt;
 mod budget;
 mod cli;
+mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
 mod disk;
 mod download;
+mod faults;
 mod nightly;
+mod nights;
 mod old_cache;
 mod outage;
 mod owners;
 mod pace;
+mod poison;
 mod process;
 mod restate;
 mod stop;

@@ -10,9 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use titan_download::deriv::{ApiVersion, BoxedStream, Connect, DerivClient, DerivConfig, Endpoint};
 use titan_download::domain::{Kind, SeriesLocks};
-use titan_download::download::{
-    DownloadOptions, DownloadRequest, PartitionedDownloader, Silent, Summary, Window,
-};
+use titan_download::download::{DownloadRequest, PartitionedDownloader, Silent, Summary, Window};
 use titan_download::integrity::PartitionChecker;
 use titan_download::resilience::{
     BreakerConfig, BreakerState, Observer, RetryConfig, ThrottleConfig, resilient,
@@ -52,17 +50,7 @@ async fn download(
     let store = Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());
     store.prepare().unwrap();
     let _guard = store.lock(&request.series[0]).unwrap();
-    let options = DownloadOptions {
-        concurrency: 4,
-        page_limit: 5000,
-        assumed_page_cap: 1000,
-        chunk_rows: 65_536,
-        settle_lag: Duration::from_secs(86_400),
-        gap_threshold_secs: None,
-        ask_everything: false,
-        accept_restatement: std::collections::BTreeSet::new(),
-        source: serde_json::Map::new(),
-    };
+    let options = download_options();
     let stop = CancellationToken::new();
     let (source, silent) = (Arc::new(source), Arc::new(Silent));
     let summary = PartitionedDownloader::new(source, store, silent, options, stop)

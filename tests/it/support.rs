@@ -156,14 +156,9 @@ impl Exchange {
         );
         let options = DownloadOptions {
             concurrency: setup.concurrency,
-            page_limit: 5000,
-            assumed_page_cap: 1000,
             chunk_rows: setup.chunk_rows,
-            settle_lag: Duration::from_secs(86_400),
-            gap_threshold_secs: None,
-            source: serde_json::Map::new(),
             ask_everything: setup.ask_everything,
-            accept_restatement: BTreeSet::new(),
+            ..download_options()
         };
         let downloader = PartitionedDownloader::new(
             Arc::new(source),
@@ -177,17 +172,37 @@ impl Exchange {
 
     /// What the exchange knows to be true.
     pub(crate) fn truth(&self, series: &Series, range: EpochRange) -> Rows {
-        let mut csv = Vec::new();
-        self.simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
-        let csv = String::from_utf8(csv).unwrap();
-        let row = |line: &str| {
-            let mut fields = line.split(',');
-            let epoch: i64 = fields.next()?.parse().ok()?;
-            let price = |text: &str| text.parse::<f64>().map(|price| price.to_string());
-            Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
-        };
-        csv.lines().filter_map(row).collect()
+        truth(&self.simulator, series, range)
     }
+}
+
+/// How pages are asked and kept, as the command line has it without limits.
+pub(crate) fn download_options() -> DownloadOptions {
+    DownloadOptions {
+        concurrency: 4,
+        page_limit: 5000,
+        assumed_page_cap: 1000,
+        chunk_rows: 65_536,
+        settle_lag: Duration::from_secs(86_400),
+        gap_threshold_secs: None,
+        source: serde_json::Map::new(),
+        ask_everything: false,
+        accept_restatement: BTreeSet::new(),
+    }
+}
+
+/// What an exchange knows to be true.
+pub(crate) fn truth(simulator: &Simulator, series: &Series, range: EpochRange) -> Rows {
+    let mut csv = Vec::new();
+    simulator.write_truth(&series.symbol, series.kind, range, &mut csv).unwrap();
+    let csv = String::from_utf8(csv).unwrap();
+    let row = |line: &str| {
+        let mut fields = line.split(',');
+        let epoch: i64 = fields.next()?.parse().ok()?;
+        let price = |text: &str| text.parse::<f64>().map(|price| price.to_string());
+        Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
+    };
+    csv.lines().filter_map(row).collect()
 }
 
 /// Every row of a Parquet file; panics unless they strictly ascend.

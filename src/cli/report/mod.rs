@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Epoch, Finding, Kind, Month, Series};
+use crate::domain::{DefectCounts, Epoch, Finding, Kind, Month, Series};
 
 use super::error::Failure;
 use super::exit::ExitCode;
@@ -33,6 +33,12 @@ pub struct Traffic {
     pub refusals: u64,
     /// Time spent waiting for permits, pauses and the breaker.
     pub waited: Duration,
+    /// Answers that could not be read, by reason; those that proved nothing are in the summary.
+    pub thrown_away: DefectCounts,
+    /// Messages that came too late or twice, or that nobody asked for.
+    pub stray_answers: u64,
+    /// Connections made after the first.
+    pub reconnects: u64,
 }
 
 /// Where the history of series begins, as far as that was learned.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Gap, GapClass, Granularity,
-    Kind, Month, PartitionKey, PartitionState, Published, RangeSet, Series,
+    Coverage, CoverageState, Defect, DefectCounts, Epoch, EpochRange, Finding, FindingKind, Gap,
+    GapClass, Granularity, Kind, Month, PartitionKey, PartitionState, Published, RangeSet, Series,
 };
 use crate::download::{
     Ending, PartitionOutcome, PartitionSummary, Plan, PlannedPartition, Summary,
@@ -69,6 +69,7 @@ pub(crate) fn whole_summary() -> Summary {
         ending: Ending::Finished,
         partitions: vec![summary_of(key, outcome)],
         failed_series: Vec::new(),
+        thrown_away: DefectCounts::default(),
         elapsed: Duration::from_secs(250),
     }
 }
@@ -106,14 +107,28 @@ pub(crate) fn mixed_summary() -> Summary {
         ending: Ending::Finished,
         partitions,
         failed_series: vec![(series(Kind::Candles(3600.try_into().unwrap())), "not listed".into())],
+        thrown_away: defects(Defect::OutsideWindow, 2),
         elapsed: Duration::from_secs(250),
     }
 }
 
+fn defects(defect: Defect, n: u64) -> DefectCounts {
+    let mut counts = DefectCounts::default();
+    counts.set(defect, n);
+    counts
+}
+
 pub(crate) fn facts(exit: ExitCode) -> RunFacts {
     let wall = "2025-12".parse::<Month>().unwrap().range().start();
-    let traffic =
-        Traffic { requests: 312, retries: 2, refusals: 1, waited: Duration::from_millis(12_500) };
+    let traffic = Traffic {
+        requests: 312,
+        retries: 2,
+        refusals: 1,
+        waited: Duration::from_millis(12_500),
+        thrown_away: defects(Defect::Unsorted, 1),
+        stray_answers: 3,
+        reconnects: 1,
+    };
     RunFacts {
         session: "20260316T120000Z-1".into(),
         exit,

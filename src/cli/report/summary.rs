@@ -194,6 +194,10 @@ fn totals(summary: &Summary, facts: &RunFacts) -> String {
     if traffic.refusals > 0 {
         text.push_str(&format!(", {} refused as too frequent", thousands(traffic.refusals)));
     }
+    let thrown_away = traffic.thrown_away.plus(&summary.thrown_away);
+    if thrown_away.total() > 0 {
+        text.push_str(&format!(", answers thrown away: {thrown_away}"));
+    }
     if traffic.waited.as_millis() >= 100 {
         text.push_str(&format!(", {} waited", span(traffic.waited)));
     }

@@ -151,7 +151,12 @@ fn authorized(text: &str) -> Result<(), Failure> {
         ErrorKind::Rejected => ErrorKind::Unauthorized,
         kind => kind,
     };
-    Err(Failure::new(kind, format!("Deriv refused the API token (`{code}`: {message})")))
+    let advice = match kind {
+        ErrorKind::Unauthorized => "; check `TITAN_TOKEN` or `--token-file`",
+        _ => "",
+    };
+    let text = format!("Deriv refused the API token (`{code}`: {message}){advice}");
+    Err(Failure::new(kind, text))
 }
 
 /// Why a socket stopped working, in a few words; the details stay in the cause.

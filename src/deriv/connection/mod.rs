@@ -49,6 +49,8 @@ pub struct ConnectionStats {
     pub stray_answers: u64,
     /// Live ticks dropped because their reader was too slow.
     pub dropped_ticks: u64,
+    /// Requests sent whose answer is still waited for; 0 once the client is closed.
+    pub in_flight: u64,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ struct Counters {
     timeouts: AtomicU64,
     stray_answers: AtomicU64,
     dropped_ticks: AtomicU64,
+    in_flight: AtomicU64,
 }
 
 fn count(counter: &AtomicU64) {
@@ -182,6 +185,7 @@ impl Connection {
             timeouts: read(&counters.timeouts),
             stray_answers: read(&counters.stray_answers),
             dropped_ticks: read(&counters.dropped_ticks),
+            in_flight: read(&counters.in_flight),
         }
     }
 }

@@ -6,6 +6,7 @@
 //!   it cannot be trusted to be in step.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
@@ -84,6 +85,7 @@ impl<'a> Session<'a> {
     pub(super) async fn run(&mut self, first: Command, inbox: &mut mpsc::Receiver<Command>) -> End {
         let mut step = self.obey(first).await;
         while step.is_ok() {
+            self.note_in_flight();
             step = match self.next_event(inbox).await {
                 Event::Ending | Event::Command(None) => Err(Stop::Closed),
                 Event::Message(message) => self.receive(message).await,
@@ -91,10 +93,16 @@ impl<'a> Session<'a> {
                 Event::Timer => self.keep_time().await,
             };
         }
-        match step {
+        let end = match step {
             Err(Stop::Lost(failure)) => self.lose(&failure),
             _ => self.close().await,
-        }
+        };
+        self.note_in_flight();
+        end
+    }
+
+    fn note_in_flight(&self) {
+        self.shared.counters.in_flight.store(self.waiters.len() as u64, Ordering::Relaxed);
     }
 
     /// Fair between its sources: a server that never stops talking must not stop the clock.

@@ -59,6 +59,10 @@ impl Waiters {
         self.0.insert(req_id, waiter);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn take(&mut self, req_id: u64) -> Option<Waiter> {
         self.0.remove(&req_id)
     }

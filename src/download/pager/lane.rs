@@ -1,6 +1,6 @@
 //! One stretch of seconds walked backward, page by page, and the judgement of its answers.
 
-use crate::domain::{Cadence, Epoch, EpochRange, Page, Record};
+use crate::domain::{Cadence, Defect, Epoch, EpochRange, Page, Record};
 
 use super::super::profile::Profile;
 use super::MAX_BAD_ANSWERS;
@@ -72,6 +72,8 @@ pub(super) struct Lane<R> {
     width_secs: Option<i64>,
     n_silent: u32,
     n_disputes: u32,
+    /// Why the last answer proved nothing, if it did.
+    thrown_away: Option<Defect>,
     state: State,
 }
 
@@ -96,7 +98,7 @@ pub(super) enum Verdict<R> {
     /// It proves nothing; ask the same again.
     Again,
     /// It cannot be right, and was asked often enough.
-    Contradiction(&'static str),
+    Contradiction(Defect, &'static str),
     /// It may be the wall.
     Doubtful(Doubt),
     /// These seconds are silent.
@@ -153,6 +155,7 @@ impl<R: Record> Lane<R> {
             width_secs: None,
             n_silent: 0,
             n_disputes: 0,
+            thrown_away: None,
             state: State::Ready,
         };
         (lane, rest)
@@ -176,6 +179,11 @@ impl<R: Record> Lane<R> {
     pub(super) fn unproved(&self) -> Option<EpochRange> {
         let end = self.witness.map_or(self.end, |row| row.epoch());
         EpochRange::new(self.lower, end)
+    }
+
+    /// Why the last answer was thrown away, told once.
+    pub(super) fn take_defect(&mut self) -> Option<Defect> {
+        self.thrown_away.take()
     }
 
     pub(super) fn secs_left(&self) -> i64 {
@@ -246,10 +254,11 @@ impl<R: Record> Lane<R> {
             return self.substituted(floor.is_some());
         }
         if !page.is_ascending() {
-            return self.bad("the answers are not in order");
+            return self.bad(Defect::Unsorted, "the answers are not in order");
         }
         if self.leaves_out_known_row(page, neighbours) {
-            return self.bad("the answers leave out a row that another answer holds");
+            return self
+                .bad(Defect::RowLeftOut, "the answers leave out a row that another answer holds");
         }
         let n_new = page.records.len() - usize::from(self.witness.is_some());
         if n_new == 0 {
@@ -259,26 +268,29 @@ impl<R: Record> Lane<R> {
         let is_disputed = !disputes.is_empty() || !page.conflicts.is_empty();
         if is_disputed && self.n_disputes == 0 {
             self.n_disputes += 1;
+            self.thrown_away = Some(Defect::Disputed);
             return Verdict::Again;
         }
         let first = page.records.first().map_or(self.lower, crate::domain::record::Record::epoch);
         self.n_bad_answers = 0;
         match EpochRange::new(first.max(self.lower), self.end) {
             Some(proved) => Verdict::Rows { proved, disputes },
-            None => self.bad("the answers hold no row of the range"),
+            None => self.bad(Defect::OutsideWindow, "the answers hold no row of the range"),
         }
     }
 
-    fn bad(&mut self, why: &'static str) -> Verdict<R> {
+    fn bad(&mut self, defect: Defect, why: &'static str) -> Verdict<R> {
+        self.thrown_away = Some(defect);
         self.n_bad_answers += 1;
         if self.n_bad_answers >= MAX_BAD_ANSWERS {
-            Verdict::Contradiction(why)
+            Verdict::Contradiction(defect, why)
         } else {
             Verdict::Again
         }
     }
 
     fn substituted(&mut self, wall_possible: bool) -> Verdict<R> {
+        self.thrown_away = Some(Defect::OutsideWindow);
         if self.reach < self.lower {
             // Only the part asked for convenience may be behind the wall: do without it.
             self.reach = self.lower;
@@ -289,7 +301,7 @@ impl<R: Record> Lane<R> {
             self.n_wall_doubts += 1;
             return Verdict::Doubtful(Doubt::Substituted);
         }
-        self.bad("the source sent other data than was asked for")
+        self.bad(Defect::OutsideWindow, "the source sent other data than was asked for")
     }
 
     /// The newest position of the window is known from a page before or from the lane above.
@@ -306,7 +318,8 @@ impl<R: Record> Lane<R> {
         floor: Option<Epoch>,
     ) -> Verdict<R> {
         if neighbours.below.flatten().is_some() {
-            return self.bad("the answers leave out a row that another answer holds");
+            return self
+                .bad(Defect::RowLeftOut, "the answers leave out a row that another answer holds");
         }
         self.n_silent += 1;
         if self.n_silent < SILENT_ANSWERS {
@@ -320,7 +333,7 @@ impl<R: Record> Lane<R> {
         let unproved = self.unproved();
         match unproved.and_then(|range| range.intersect(asked)) {
             Some(range) => Verdict::Silent { range, witnessed },
-            None => self.bad("the answers hold no second of the range"),
+            None => self.bad(Defect::OutsideWindow, "the answers hold no second of the range"),
         }
     }
 

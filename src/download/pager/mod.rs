@@ -17,7 +17,8 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, RangeSet, Record, Series,
+    Defect, DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, RangeSet,
+    Record, Series,
 };
 
 use super::profile::Profile;
@@ -111,6 +112,8 @@ pub struct Pager<R> {
     oldest_row: Option<Epoch>,
     /// Answers taken in.
     n_answers: u64,
+    /// Those of them that proved nothing, by reason.
+    thrown_away: DefectCounts,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +139,7 @@ impl<R: Record> Pager<R> {
             ask_whole: false,
             oldest_row: None,
             n_answers: 0,
+            thrown_away: DefectCounts::default(),
         }
     }
 
@@ -184,6 +188,11 @@ impl<R: Record> Pager<R> {
         uncut + self.lanes.values().map(Lane::secs_left).sum::<i64>()
     }
 
+    /// Answers thrown away, by reason.
+    pub fn thrown_away(&self) -> DefectCounts {
+        self.thrown_away
+    }
+
     /// Silence that was asked again by itself, and silence of whole answers not believed yet.
     pub fn silence(&self) -> (RangeSet, RangeSet) {
         (self.gaps.confirmed().clone(), self.gaps.doubted().clone())
@@ -229,11 +238,18 @@ impl<R: Record> Pager<R> {
         let Some(mut lane) = self.lanes.remove(&id) else { return };
         let neighbours =
             Neighbours { above: self.edge(lane.top_edge), below: self.edge(lane.bottom_edge) };
-        match lane.judge(asked, &page, neighbours, self.floor_of_history()) {
+        let verdict = lane.judge(asked, &page, neighbours, self.floor_of_history());
+        if let Some(defect) = lane.take_defect() {
+            self.thrown_away.add(defect);
+        }
+        match verdict {
             Verdict::Again => {
                 self.lanes.insert(id, lane);
             }
-            Verdict::Contradiction(why) => fail(&lane, why, events),
+            Verdict::Contradiction(defect, why) => {
+                events.extend(self.contradiction(defect, asked));
+                fail(&lane, why, events);
+            }
             Verdict::Doubtful(doubt) => {
                 events.push(Event::WallDoubted { lower: lane.lower });
                 lane.park(doubt);
@@ -378,6 +394,8 @@ impl<R: Record> Pager<R> {
 
     fn take_check(&mut self, asked: EpochRange, page: Page<R>, events: &mut Vec<Event<R>>) {
         if !page.fits(asked) || !page.is_ascending() {
+            let is_foreign = !page.fits(asked);
+            self.thrown_away.add(if is_foreign { Defect::OutsideWindow } else { Defect::Unsorted });
             return;
         }
         for conflict in &page.conflicts {
@@ -459,12 +477,7 @@ impl<R: Record> Pager<R> {
             }
             _ if lane.n_bad_answers >= MAX_BAD_ANSWERS => {
                 let why = "the source kept sending other data than was asked for";
-                events.push(Event::Found(Finding::error(
-                    FindingKind::Substituted,
-                    &self.scope.series,
-                    format!("rows from {} on", lane.lower),
-                    "rows from outside the window",
-                )));
+                events.push(self.substituted(lane.lower));
                 fail(&lane, why, events);
             }
             _ => {
@@ -548,6 +561,29 @@ impl<R: Record> Pager<R> {
             )));
             events.push(Event::Failed(gone, "the source no longer offers it".to_owned()));
         }
+    }
+
+    /// What to tell of answers that were wrong too often; what is only malformed is told as failed.
+    fn contradiction(&self, defect: Defect, asked: EpochRange) -> Option<Event<R>> {
+        match defect {
+            Defect::OutsideWindow => Some(self.substituted(asked.start())),
+            Defect::RowLeftOut => Some(Event::Found(Finding::error(
+                FindingKind::ConflictingTick,
+                format!("{} in {asked}", self.scope.series),
+                "a row that another answer holds",
+                "answers without it",
+            ))),
+            _ => None,
+        }
+    }
+
+    fn substituted(&self, from: Epoch) -> Event<R> {
+        Event::Found(Finding::error(
+            FindingKind::Substituted,
+            &self.scope.series,
+            format!("rows from {from} on"),
+            "rows from outside the window",
+        ))
     }
 
     fn conflict(&self, position: Epoch, kept: Option<R>, refused: Option<R>) -> Event<R> {

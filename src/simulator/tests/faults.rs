@@ -26,6 +26,8 @@ async fn in_band_errors_carry_their_codes() {
         (Fault::OutputValidationFailed, "OutputValidationFailed"),
         (Fault::ResponseTooLarge, "ResponseTooLarge"),
         (Fault::UnknownCode, "FluxCapacitorDrained"),
+        (Fault::HostileError, "\u{1b}]0;owned\u{7}"),
+        (Fault::TokenExpired, "InvalidToken"),
     ] {
         assert_eq!(code(&first_answer(fault).await.unwrap()), expected);
     }
@@ -51,8 +53,59 @@ async fn spoiled_rows_differ_from_the_true_page_in_the_promised_way() {
     assert!(spoiled(Fault::NegativePrice).await[5].1.starts_with('-'));
     assert!(spoiled(Fault::StringPrices).await.iter().all(|(_, price)| price.starts_with('"')));
     assert_eq!(first_answer(Fault::NanPrice).await, None);
+    assert_eq!(spoiled(Fault::ZeroPrice).await[5].1, "0");
+    assert_eq!(spoiled(Fault::HugePrice).await[5].1.len(), 22, "as serde shows 30 digits");
+    assert_eq!(first_answer(Fault::InfinitePrice).await, None);
+    let long = spoiled(Fault::LongPrice).await;
+    let value = |price: &str| price.parse::<f64>().unwrap();
+    assert!(long.iter().zip(&good).all(|(a, b)| a.0 == b.0 && value(&a.1) == value(&b.1)));
+    let past = spoiled(Fault::PastRows).await;
+    assert_eq!((past.len(), past[0].0), (11, NOW - 18 - 3600));
     let unequal = first_answer(Fault::UnequalLengths).await.unwrap();
     assert_eq!(unequal["history"]["prices"].as_array().unwrap().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn spoiled_epochs_and_members() {
+    let times = |fault| async move {
+        let answer = first_answer(fault).await.unwrap();
+        answer["history"]["times"].as_array().unwrap().clone()
+    };
+    let epoch = NOW - 8;
+    assert_eq!(times(Fault::StringEpochs).await[5], json!(epoch.to_string()));
+    assert_eq!(times(Fault::FloatEpochs).await[5], json!(epoch as f64));
+    assert_eq!(times(Fault::HalfEpoch).await[5], json!(epoch as f64 + 0.5));
+    assert_eq!(times(Fault::NegativeEpoch).await[5], json!(-epoch));
+    assert_eq!(times(Fault::NullEpoch).await[5], Value::Null);
+    let history = first_answer(Fault::MissingPrices).await.unwrap()["history"].clone();
+    assert!(history.get("prices").is_none() && history.get("times").is_some());
+    let null = first_answer(Fault::NullHistory).await.unwrap();
+    assert_eq!(null.get("history"), Some(&Value::Null));
+}
+
+/// Each candle fault spoils a candle as its twin spoils a tick.
+#[tokio::test(start_paused = true)]
+async fn candles_are_spoiled_as_well() {
+    let bars = |fault| async move {
+        let simulator = with_faults(FaultPlan::one_shot(fault, 1));
+        let mut client = Client::dial(&simulator, V1).await.unwrap();
+        client.candles(minutes(NOW - 600, NOW - 1)).await
+    };
+    assert_eq!(bars(Fault::MissingPrices).await[5].as_object().unwrap().len(), 1);
+    assert_eq!(bars(Fault::StringEpochs).await[0]["epoch"], json!((NOW - 600).to_string()));
+    assert_eq!(bars(Fault::ZeroPrice).await[5]["close"], 0);
+    assert_eq!(bars(Fault::PastRows).await[0]["epoch"], NOW - 600 - 3600);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_something_else() {
+    let other = first_answer(Fault::OtherWindow).await.unwrap();
+    assert_eq!(other["echo_req"]["start"], NOW - 18 - 19);
+    assert!(ticks_of(&other).iter().all(|(epoch, _)| *epoch < NOW - 18));
+    let candles = first_answer(Fault::OtherStyle).await.unwrap();
+    assert_eq!((&candles["msg_type"], candles.get("history")), (&json!("candles"), None));
+    let time = first_answer(Fault::OtherAnswer).await.unwrap();
+    assert_eq!((&time["msg_type"], &time["req_id"]), (&json!("time"), &json!(7)));
 }
 
 #[tokio::test]
@@ -72,6 +125,7 @@ async fn spoiled_envelopes() {
     assert_eq!((lenient.get("echo_req"), &lenient["req_id"]), (None, &json!(7)));
     assert_ne!(answer(Fault::WrongSymbolEcho).await["echo_req"]["ticks_history"], "R_100");
     assert_eq!(answer(Fault::WrongPipSize).await["pip_size"], 1);
+    assert_eq!(answer(Fault::HighPipSize).await["pip_size"], 3);
     assert_eq!(answer(Fault::MissingHistory).await.get("history"), None);
 }
 
@@ -86,9 +140,83 @@ async fn transports_that_break() {
         Fault::Binary,
         Fault::DeepJson,
         Fault::HugeFrame,
+        Fault::InvalidUtf8,
+        Fault::EmptyFrame,
+        Fault::CloseAway,
+        Fault::ClosePolicy,
     ] {
         assert_eq!(first_answer(fault).await, None, "{fault:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pieces_make_one_whole_answer() {
+    assert_eq!(first_answer(Fault::Fragments).await.unwrap()["req_id"], 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_farewell_has_its_code() {
+    for (fault, expected) in [(Fault::CloseAway, 1001_u16), (Fault::ClosePolicy, 1008)] {
+        let simulator = with_faults(FaultPlan::one_shot(fault, 1));
+        let mut client = Client::dial(&simulator, V1).await.unwrap();
+        client.send(&history(NOW - 18, NOW, 10)).await;
+        let Some(Ok(Message::Close(Some(frame)))) = client.socket.next().await else {
+            panic!("{fault:?} says no farewell");
+        };
+        assert_eq!(u16::from(frame.code), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_connection_stays_open_and_answers_nothing() {
+    let simulator = with_faults(FaultPlan::one_shot(Fault::Stall, 1));
+    let mut client = Client::dial(&simulator, V1).await.unwrap();
+    client.send(&history(NOW - 18, NOW, 10)).await;
+    client.send(&json!({ "ping": 1 })).await;
+    assert!(tokio::time::timeout(600 * SECOND, client.next()).await.is_err(), "it spoke or closed");
+    let mut other = Client::dial(&simulator, V1).await.unwrap();
+    assert_eq!(other.ask(json!({ "ping": 1 })).await["ping"], "pong");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deploy_warns_everybody_and_cuts_everybody() {
+    let simulator = with_faults(FaultPlan::one_shot(Fault::Deploy, 1));
+    let mut bystander = Client::dial(&simulator, V1).await.unwrap();
+    assert_eq!(bystander.ask(json!({ "ping": 1 })).await["ping"], "pong");
+    let mut client = Client::dial(&simulator, V1).await.unwrap();
+    client.send(&history(NOW - 18, NOW, 10)).await;
+    let mut types = Vec::new();
+    while let Some(answer) = client.next().await {
+        types.push(answer["msg_type"].as_str().unwrap().to_owned());
+    }
+    types.sort();
+    assert_eq!(types, ["history", "website_status"]);
+    let status = bystander.next().await.unwrap();
+    assert_eq!(status["website_status"]["site_status"], "updating");
+    assert_eq!(bystander.next().await, None);
+    assert!(Client::dial(&simulator, V1).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn upgrades_that_never_come() {
+    for fault in [Fault::ResetUpgrade, Fault::GarbageUpgrade] {
+        let simulator = with_faults(FaultPlan::one_shot(fault, 1));
+        assert!(Client::dial(&simulator, V1).await.is_err(), "{fault:?}");
+        assert!(Client::dial(&simulator, V1).await.is_ok(), "{fault:?}");
+    }
+    let simulator = with_faults(FaultPlan::one_shot(Fault::NeverUpgrades, 1));
+    let dialled = tokio::time::timeout(600 * SECOND, Client::dial(&simulator, V1)).await;
+    assert!(dialled.is_err(), "it spoke or closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_may_be_refused_on_one_connection() {
+    let simulator = with_faults(FaultPlan::one_shot(Fault::RefuseToken, 1));
+    let ask = json!({ "authorize": "abcdefghijklmno", "req_id": 1 });
+    let mut client = Client::dial(&simulator, LEGACY).await.unwrap();
+    assert_eq!(code(&client.ask(ask.clone()).await), "InvalidToken");
+    let mut client = Client::dial(&simulator, LEGACY).await.unwrap();
+    assert_eq!(code(&client.ask(ask).await), "no error");
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,6 +175,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX / 4)
 }
 
+#[allow(clippy::disallowed_methods, reason = "the state folder is no part of an archive")]
 fn open(path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     match (open(), path.parent()) {

@@ -214,6 +214,7 @@ impl AskedAgain {
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the long form tells its figures")]
 fn killed_before_any_step_the_next_run_loses_nothing() {
     let truth = SMALL.truth();
     let stride = if is_long() { 1 } else { 11 };
@@ -231,6 +232,7 @@ fn killed_before_any_step_the_next_run_loses_nothing() {
 }
 
 /// Kills at moments that chance chooses, several on one archive.
+#[allow(clippy::print_stdout, reason = "the long form tells its figures")]
 fn killed_at_any_moment(job: Job, seeds: std::ops::Range<u64>, kills_each: usize) {
     let truth = job.truth();
     let mut all = Vec::new();
@@ -261,11 +263,13 @@ fn killed_at_any_moment(job: Job, seeds: std::ops::Range<u64>, kills_each: usize
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the long form tells its figures")]
 fn killed_at_any_moment_the_next_run_loses_nothing() {
     killed_at_any_moment(LARGER, 0..if is_long() { 30 } else { 2 }, 3);
 }
 
 #[test]
+#[allow(clippy::print_stdout, reason = "the long form tells its figures")]
 fn killed_at_any_moment_the_next_run_loses_no_tick() {
     killed_at_any_moment(TICKS, 0..if is_long() { 10 } else { 1 }, 2);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use titan_download::deriv::ApiVersion;
 use titan_download::domain::{EpochRange, FindingKind, Granularity, Kind, RangeSet, Series};
-use titan_download::download::Window;
+use titan_download::download::{PartitionOutcome, PartitionSummary, Window};
 use titan_download::simulator::{
     Fault, FaultPlan, Limits, Outcome, SimClock, Simulator, SimulatorConfig, Straddle,
 };
@@ -100,7 +100,10 @@ impl Case {
             let unsettled = match &night.summary {
                 Ok(summary) => {
                     let of_series = summary.partitions.iter().filter(|p| p.key.series == series);
-                    of_series.flat_map(|partition| partition.missing.iter()).collect()
+                    let is_staged = |p: &&PartitionSummary| p.outcome == PartitionOutcome::Staged;
+                    // What is staged is missing no more, and not published yet.
+                    let staged = of_series.clone().filter(is_staged).map(|p| p.wanted);
+                    staged.chain(of_series.clone().flat_map(|p| p.missing.iter())).collect()
                 }
                 Err(_) => whole(),
             };

@@ -1,7 +1,7 @@
 //! Two processes on one archive: one writer per series, and no damage even where the lock lies.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use titan_download::domain::{Granularity, Kind};
 
@@ -21,10 +21,10 @@ fn lock_of(sandbox: &Sandbox, symbol: &str) -> PathBuf {
     sandbox.path(&format!("data/.titan/locks/{symbol}.candles_60.lock"))
 }
 
-fn until_locked(run: &mut Running, lock: PathBuf) {
+fn until_locked(run: &mut Running, lock: &Path) {
     let pid = format!("\"pid\":{},", run.pid());
     run.until("the lock is taken", || {
-        fs::read_to_string(&lock).is_ok_and(|record| record.contains(&pid))
+        fs::read_to_string(lock).is_ok_and(|record| record.contains(&pid))
     });
 }
 
@@ -43,7 +43,7 @@ fn of_two_runs_on_a_series_one_works_and_one_is_told() {
     let server = Server::start(&[]);
     let sandbox = Sandbox::new();
     let mut first = sandbox.start(&arguments(&hanging.url, "R_100"));
-    until_locked(&mut first, lock_of(&sandbox, "R_100"));
+    until_locked(&mut first, &lock_of(&sandbox, "R_100"));
     let held = sandbox.run(&arguments(&server.url, "R_100")).expect(75);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let owner = format!("process {} on `{}", first.pid(), host.trim());
@@ -80,7 +80,7 @@ fn two_runs_that_both_own_a_series_damage_nothing() {
     for n in 0..3 {
         let mut run = sandbox.start(&arguments(&slow.url, "R_100"));
         if n < 2 {
-            until_locked(&mut run, lock.clone());
+            until_locked(&mut run, &lock);
             fs::remove_file(&lock).unwrap();
         }
         runs.push(run);
@@ -98,7 +98,8 @@ fn two_runs_that_both_own_a_series_damage_nothing() {
 /// seconds are asked again.
 #[test]
 fn staged_answers_that_cannot_be_trusted_are_set_aside_and_told() {
-    let spoils: [(&str, fn(String) -> String); 3] = [
+    type Spoil = fn(String) -> String;
+    let spoils: [(&str, Spoil); 3] = [
         ("of a later version", |text| {
             text.replacen("\"format_version\":1", "\"format_version\":9", 1)
         }),

@@ -209,6 +209,12 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
         DownloadError::Store(StoreError::Held { .. }) => {
             "wait for the other run to end, or give this one another folder with `--output`"
         }
+        // Where nothing was yet, nothing can have vanished.
+        DownloadError::Store(StoreError::Io { doing: "create the folder", source, .. })
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            return Some(refusal(io::ErrorKind::Other, output).hint);
+        }
         DownloadError::Store(StoreError::Io { source, .. }) => {
             return Some(refusal(source.kind(), output).hint);
         }

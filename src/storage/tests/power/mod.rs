@@ -8,6 +8,7 @@ mod table;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::CoverageRange;
 use crate::storage::steps::recorder::{Event, recorded};
 use judge::Judge;
 use story::{Story, archive_of};
@@ -80,7 +81,7 @@ fn cut_after_a_kill(story: &Story, killed_after: usize, judge: &mut Judge) {
         store.prepare().unwrap();
         let _guard = store.lock(&series()).unwrap();
         load(&store).unwrap();
-        kept.extend(publish(&store).coverage.ranges().iter().filter_map(|at| at.range()));
+        kept.extend(publish(&store).coverage.ranges().iter().filter_map(CoverageRange::range));
     });
     let matters = |n: &usize| {
         let last = n.checked_sub(1).map(|last| &events[last]);

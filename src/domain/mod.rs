@@ -12,6 +12,7 @@ pub mod series;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod watermark;
 
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
 pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
@@ -28,3 +29,4 @@ pub use store::{
     SilenceFacts, StoreError, StoredPartition,
 };
 pub use time::{Epoch, EpochRange, Granularity};
+pub use watermark::{MonthProof, Stop, StopReason, Watermark};

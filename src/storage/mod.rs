@@ -13,6 +13,7 @@
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `recover` | what a crash or a foreign hand left behind |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
+//! | `watermark` | up to where each series is proved, for other readers |
 
 mod atomic;
 mod describe;
@@ -28,6 +29,7 @@ mod segment;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 use std::fs;
 use std::io::Write;

@@ -26,7 +26,7 @@ use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::segment::StagedSegment;
 use super::staging::{Intent, Staging, file_name};
-use super::{Access, ParquetStore, describe};
+use super::{Access, ParquetStore, describe, watermark};
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 pub(super) fn publish<R: Record>(
@@ -45,6 +45,7 @@ pub(super) fn publish<R: Record>(
     let sidecar = work.describe()?;
     work.commit(&sidecar)?;
     work.sweep()?;
+    watermark::refresh(store, &key.series);
     Ok(work.published(sidecar))
 }
 

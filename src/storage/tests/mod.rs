@@ -5,6 +5,7 @@ mod damage;
 mod folders;
 mod identity;
 mod merging;
+mod watermark;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -94,11 +95,13 @@ impl Archive {
         fs::read(self.parquet()).unwrap()
     }
 
-    /// Every file of the archive but the locks, with its content, by path below the root.
+    /// Every file of the archive with its content, by path below the root, but the locks, and the
+    /// watermark file, which follows from the sidecars.
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(self.root(), self.root(), &mut files);
-        files.retain(|name, _| !name.starts_with(".titan/locks"));
+        files
+            .retain(|name, _| !name.starts_with(".titan/locks") && name != ".titan/watermark.json");
         files
     }
 

@@ -3,6 +3,8 @@
 //! Values stay text until `settings` reads them, so that a bad one is named together with the
 //! place it came from, and a bad one in the environment stops only the commands that use it.
 
+pub mod look;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory, FromArgMatches};
 use clap::{Parser, Subcommand};
 
+pub use look::{ExplainArgs, StatusArgs};
+
 const AFTER_HELP: &str = "\
 Examples:
   titan-download --symbol R_100 --months 24
@@ -19,6 +23,8 @@ Examples:
   titan-download --symbol R_100 --months 12 --dry-run
   titan-download --symbol R_100 --test --demo --output demo_cache
   titan-download verify --output data_cache
+  titan-download status --require-through 15m
+  titan-download explain R_100@2026-03-07T12:00:05Z
 
 Every option can also be set as TITAN_<NAME> in the environment or in a file `.env`
 in the current folder; an option on the command line wins over both.
@@ -62,6 +68,16 @@ pub enum Command {
     /// Recomputes every promise from the files: schema, order, duplicates, range, hashes,
     /// coverage and gaps. Asks nobody and changes nothing.
     Verify(VerifyArgs),
+    /// Show how far each series is proved, and what is missing
+    ///
+    /// Reads sidecars only, asks nobody and changes nothing. With --require-through it exits with 1
+    /// unless every series is proved as far as that, so that others can wait for it.
+    Status(StatusArgs),
+    /// Explain where the row or the silence of one second comes from
+    ///
+    /// Says what is on disk at that second and next to it, who answered for it and when, and what
+    /// of that contradicts itself. Asks nobody and changes nothing.
+    Explain(ExplainArgs),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real

@@ -9,6 +9,7 @@ pub mod clock;
 mod command;
 pub mod error;
 pub mod exit;
+pub mod gate;
 pub mod logging;
 pub mod pace;
 pub mod progress;
@@ -86,6 +87,8 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
     let (name, talk_args, wants_bars) = match &cli.command {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
+        Some(Command::Status(args)) => ("status", &args.talk, false),
+        Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
     let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
@@ -109,6 +112,12 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         }
         Some(Command::Verify(args)) => {
             command::verify::run(&settings::verify(args, origins)?, context)
+        }
+        Some(Command::Status(args)) => {
+            command::status::run(&settings::look::status(args, origins)?, context)
+        }
+        Some(Command::Explain(args)) => {
+            command::explain::run(&settings::look::explain(args, origins)?, context)
         }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;

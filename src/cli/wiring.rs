@@ -16,7 +16,8 @@ use crate::domain::{Epoch, Series, SeriesLocks, SourceInfo, StoreError};
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
 };
-use crate::integrity::{self, PartitionChecker, VerifyOptions};
+use crate::integrity::explain::NotHeld;
+use crate::integrity::{self, Explanation, PartitionChecker, Survey, VerifyOptions};
 use crate::resilience::{
     BreakerConfig, Guarded, Observer, Retried, RetryConfig, ThrottleConfig, Throttled, WaitReason,
     resilient,
@@ -33,6 +34,7 @@ use super::progress::Progress;
 use super::remembered::Remembered;
 use super::report::Traffic;
 use super::report::verify::Checked;
+use super::settings::look::{ExplainSettings, StatusSettings};
 use super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
 use super::settings::{
     ALLOWED_PER_HOUR, Api, DownloadSettings, EndpointChoice, Pace, Rate, VerifySettings,
@@ -94,6 +96,16 @@ pub(super) fn verify(settings: &VerifySettings) -> Result<Checked, Failure> {
         findings: report.all_findings().cloned().collect(),
         report: serde_json::to_value(&report).map_err(Failure::cannot_start)?,
     })
+}
+
+/// Looks at what an archive says of itself.
+pub(super) fn survey(settings: &StatusSettings) -> Survey {
+    integrity::survey(&settings.root, &settings.selection)
+}
+
+/// Explains one second of an archive.
+pub(super) fn explain(settings: &ExplainSettings) -> Result<Explanation, NotHeld> {
+    integrity::explain(&settings.root, &settings.question)
 }
 
 /// The names of the faults and what they do, one a line, for `simulate --help`.

@@ -4,4 +4,5 @@
 mod cli;
 mod download;
 mod process;
+mod status;
 mod support;

@@ -18,6 +18,9 @@
 //! `missing_secs`, `requests`, `rows`.
 //!
 //! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
+//! What `status` and `explain` add is said in `look`.
+
+mod look;
 
 use std::path::Path;
 
@@ -33,6 +36,8 @@ use super::plan::time_needed;
 use super::summary::{gap_counts, not_offered, rows, walls};
 use super::verify::Checked;
 use super::{RunFacts, kind_word};
+
+pub use look::{explain, status};
 
 /// A command that ended early.
 pub fn failure(command: &str, session: &str, failure: &Failure) -> Value {

@@ -125,7 +125,7 @@ fn painted(cell: DayCell, colours: bool) -> String {
 /// Rows and state of a month, or why nothing is believed of it.
 fn remark(series: &SeriesSurvey, month: Month) -> String {
     let Some(partition) = series.months.iter().find(|partition| partition.month == month) else {
-        return "  no file".to_owned();
+        return format!("  {:>12}", "no file");
     };
     match &partition.sidecar {
         None => "  cannot be relied on".to_owned(),

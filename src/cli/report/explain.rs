@@ -118,8 +118,12 @@ fn lines(found: &Explanation) -> Vec<(&'static str, String)> {
                 GapClass::ConfirmedBySource => "confirmed by the source",
                 GapClass::Unexplained => "unexplained",
             };
-            let n = counted(gap.missing_estimate, "record");
-            format!("{} to {}, {class}, about {n} long", gap.start, gap.end)
+            let n = match gap.class {
+                // Nothing is missing where nothing was traded.
+                GapClass::MarketClosed => String::new(),
+                _ => format!(", about {} missing", counted(gap.missing_estimate, "record")),
+            };
+            format!("{} to {}, {class}{n}", gap.start, gap.end)
         }),
     );
     line("file", Some(file(found)));

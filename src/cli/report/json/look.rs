@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::domain::EpochRange;
 use crate::integrity::explain::{CandleAround, Explanation, PlacedRow};
 use crate::integrity::survey::{MonthSurvey, SeriesSurvey, Staged};
 
@@ -76,8 +77,8 @@ fn partition(month: &MonthSurvey) -> Value {
 fn staged(staged: &Staged) -> Value {
     json!({
         "segments": staged.n_segments,
-        "start": staged.span().map(|span| span.start()),
-        "end": staged.span().map(|span| span.end()),
+        "start": staged.span().map(EpochRange::start),
+        "end": staged.span().map(EpochRange::end),
         "publishing": staged.is_publishing,
     })
 }

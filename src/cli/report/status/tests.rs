@@ -141,12 +141,10 @@ fn narrow_terminals_are_kept_to() {
         for line in &lines {
             assert!(line.chars().count() <= width, "{width}: {line}");
         }
-        let n_letters: usize = lines[..lines.len() - 1]
-            .iter()
-            .filter(|line| !line.contains("full") && !line.contains('1'))
-            .map(|line| line.len())
-            .sum();
-        assert!(n_letters < 200);
+        // However it is cut, every day is there.
+        let letters: String = lines.iter().filter_map(|line| line.get(9..)).collect();
+        let is_cut = width < 66;
+        assert!(!is_cut || letters.contains("####x+cc#+....................."), "{letters}");
     }
     // Too narrow for a table: blocks, and still every series.
     let shown =

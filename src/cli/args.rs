@@ -3,6 +3,9 @@
 //! Values stay text until `settings` reads them, so that a bad one is named together with the
 //! place it came from, and a bad one in the environment stops only the commands that use it.
 
+pub mod look;
+pub mod simulate;
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -12,6 +15,9 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory, FromArgMatches};
 use clap::{Parser, Subcommand};
 
+pub use look::{ExplainArgs, StatusArgs};
+pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
+
 const AFTER_HELP: &str = "\
 Examples:
   titan-download --symbol R_100 --months 24
@@ -19,6 +25,8 @@ Examples:
   titan-download --symbol R_100 --months 12 --dry-run
   titan-download --symbol R_100 --test --demo --output demo_cache
   titan-download verify --output data_cache
+  titan-download status --require-through 15m
+  titan-download explain R_100@2026-03-07T12:00:05Z
 
 Every option can also be set as TITAN_<NAME> in the environment or in a file `.env`
 in the current folder; an option on the command line wins over both.
@@ -31,17 +39,6 @@ Exit codes:
   69   the source is unavailable
   75   another run holds the series
   130  interrupted (143: terminated); run the same command again to go on";
-
-const SIMULATE_HELP: &str = "\
-Examples:
-  titan-download simulate --port 8080 --seed 7
-  titan-download simulate --fault hang=0.01 --limit-per-minute 100
-  titan-download simulate --dump R_100 2026-03-01 2026-03-02";
-
-fn simulate_long_help() -> String {
-    let faults = super::wiring::fault_list();
-    format!("{SIMULATE_HELP}\n\nFaults, each with a probability or a range of epochs:\n{faults}")
-}
 
 /// Downloads the history of Deriv market data into an archive that can prove itself.
 #[derive(Debug, Clone, Parser)]
@@ -70,6 +67,16 @@ pub enum Command {
     /// named and kept in `.titan/quarantine`. Nothing is deleted and nobody is asked: a later
     /// download asks once for what the source still offers.
     Adopt(AdoptArgs),
+    /// Show how far each series is proved, and what is missing
+    ///
+    /// Reads sidecars only, asks nobody and changes nothing. With --require-through it exits with 1
+    /// unless every series is proved as far as that, so that others can wait for it.
+    Status(StatusArgs),
+    /// Explain where the row or the silence of one second comes from
+    ///
+    /// Says what is on disk at that second and next to it, who answered for it and when, and what
+    /// of that contradicts itself. Asks nobody and changes nothing.
+    Explain(ExplainArgs),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real
@@ -339,93 +346,6 @@ pub struct AdoptArgs {
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,
-}
-
-/// `titan-download simulate`.
-#[derive(Debug, Clone, Args)]
-#[command(after_help = SIMULATE_HELP, after_long_help = simulate_long_help())]
-pub struct SimulateArgs {
-    /// Print the true ticks of SYMBOL from FROM to before TO as CSV instead of serving
-    ///
-    /// FROM and TO are epochs or days. With --granularity the candles are printed.
-    #[arg(long, num_args = 3, value_names = ["SYMBOL", "FROM", "TO"], allow_negative_numbers = true)]
-    pub dump: Option<Vec<String>>,
-    /// Print candles of this width in seconds
-    #[arg(long, value_name = "SECONDS", requires = "dump")]
-    pub granularity: Option<String>,
-    /// What is served.
-    #[command(flatten)]
-    pub market: MarketArgs,
-    /// How it is served.
-    #[command(flatten)]
-    pub serve: ServeArgs,
-    /// How much is said.
-    #[command(flatten)]
-    pub talk: TalkArgs,
-}
-
-/// What the simulated exchange serves.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Market")]
-pub struct MarketArgs {
-    /// Make every price from this number
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub seed: String,
-    /// Start the clock at this epoch or day [default: now]
-    #[arg(long, value_name = "EPOCH|DATE", allow_negative_numbers = true)]
-    pub now: Option<String>,
-    /// Run the clock this many times as fast; 0 stands still
-    #[arg(long, value_name = "X", default_value = "1", allow_negative_numbers = true)]
-    pub speed: String,
-    /// Keep this many days of history
-    #[arg(long, value_name = "N", default_value = "365")]
-    pub history_days: String,
-    /// Leave out the short silent stretches of the feed
-    #[arg(long)]
-    pub no_holes: bool,
-    /// Serve recorded ticks (CSV with the header `epoch,quote`) in the place of SYMBOL
-    ///
-    /// Without SYMBOL the name of the file is the symbol.
-    #[arg(long = "replay", value_name = "SYMBOL=FILE|FILE")]
-    pub replays: Vec<String>,
-}
-
-/// How the simulated exchange serves and misbehaves.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Serving")]
-pub struct ServeArgs {
-    /// Listen on this loopback port; 0 takes a free one
-    #[arg(long, value_name = "N", default_value = "0")]
-    pub port: String,
-    /// Put at most this many rows into one answer [default: 1000 on v1, 5000 on legacy]
-    #[arg(long, value_name = "N")]
-    pub page_cap: Option<String>,
-    /// Answer a window across the wall with its younger part, or substitute the newest data
-    #[arg(long, value_name = "younger|substitute", default_value = "younger")]
-    pub straddle: String,
-    /// Wait this long before each answer
-    #[arg(long, value_name = "DURATION", default_value = "0ms")]
-    pub latency: String,
-    /// Refuse more requests in a minute than this
-    #[arg(long, value_name = "N|none", default_value = "220")]
-    pub limit_per_minute: String,
-    /// Refuse more requests in an hour than this
-    #[arg(long, value_name = "N|none", default_value = "14400")]
-    pub limit_per_hour: String,
-    /// Refuse more requests in a minute than this, without admitting it
-    #[arg(long, value_name = "N|none", default_value = "none")]
-    pub hidden_limit: String,
-    /// Misbehave with this probability, like hang=0.01; repeat for more
-    ///
-    /// NAME=A..B spoils every request whose window touches the seconds from epoch A to before B.
-    #[arg(long = "fault", value_name = "NAME=PROBABILITY")]
-    pub faults: Vec<String>,
-    /// Write each request to this file, as CSV, or as JSON lines if it ends in .jsonl
-    #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// Accept only this token on the legacy API; it is a pretended one, never give a real one
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
 }
 
 /// Which options got their value from the environment or `.env`.

@@ -10,6 +10,7 @@ mod command;
 mod disk;
 pub mod error;
 pub mod exit;
+pub mod gate;
 pub mod logging;
 pub mod pace;
 pub mod progress;
@@ -89,6 +90,8 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
         Some(Command::Adopt(args)) => ("adopt", &args.talk, false),
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
+        Some(Command::Status(args)) => ("status", &args.talk, false),
+        Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
     let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
@@ -116,6 +119,12 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         Some(Command::Verify(args)) => {
             let settings = settings::verify(args, origins)?;
             blocking(command::verify::run(&settings, context))
+        }
+        Some(Command::Status(args)) => {
+            command::status::run(&settings::look::status(args, origins)?, context)
+        }
+        Some(Command::Explain(args)) => {
+            command::explain::run(&settings::look::explain(args, origins)?, context)
         }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;

@@ -81,6 +81,15 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     }
 }
 
+/// How wide stdout is and whether it takes colours; neither is known unless it is a terminal.
+pub fn stdout_canvas() -> (Option<usize>, bool) {
+    let is_terminal = io::stdout().is_terminal();
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let size = terminal_size::terminal_size_of(io::stdout()).filter(|_| is_terminal);
+    (size.map(|(width, _)| usize::from(width.0)), is_terminal && !is_dumb && !no_colour)
+}
+
 /// Control characters made visible, so that no message can steer the terminal.
 pub fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());

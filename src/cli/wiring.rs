@@ -19,7 +19,8 @@ use crate::domain::{
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
 };
-use crate::integrity::{self, PartitionChecker, VerifyOptions};
+use crate::integrity::explain::NotHeld;
+use crate::integrity::{self, Explanation, PartitionChecker, Survey, VerifyOptions};
 use crate::resilience::{
     BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig,
     Throttled, Timed, WaitReason,
@@ -36,6 +37,7 @@ use super::progress::Progress;
 use super::remembered::Remembered;
 use super::report::Traffic;
 use super::report::verify::Checked;
+use super::settings::look::{ExplainSettings, StatusSettings};
 use super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
 use super::settings::{
     ALLOWED_PER_HOUR, AdoptSettings, Api, DownloadSettings, EndpointChoice, Pace, Rate,
@@ -150,6 +152,16 @@ impl Adopter {
         }
         self.store.adopt(key)
     }
+}
+
+/// Looks at what an archive says of itself.
+pub(super) fn survey(settings: &StatusSettings) -> Survey {
+    integrity::survey(&settings.root, &settings.selection)
+}
+
+/// Explains one second of an archive.
+pub(super) fn explain(settings: &ExplainSettings) -> Result<Explanation, NotHeld> {
+    integrity::explain(&settings.root, &settings.question)
 }
 
 /// The names of the faults and what they do, one a line, for `simulate --help`.

@@ -13,6 +13,7 @@ pub mod series;
 pub mod source;
 pub mod store;
 pub mod time;
+pub mod watermark;
 
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
 pub use defect::{Defect, DefectCounts};
@@ -30,3 +31,4 @@ pub use store::{
     Segment, SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoreSpace, StoredPartition,
 };
 pub use time::{Epoch, EpochRange, Granularity};
+pub use watermark::{MonthProof, Stop, StopReason, Watermark};

@@ -9,11 +9,13 @@ pub mod footer;
 pub mod layout;
 pub mod schema;
 pub mod sidecar;
+pub mod standing;
 
 pub use digest::{DayDigest, RowsDigest, RowsDigests};
 pub use footer::{Footer, FooterError};
 pub use layout::Layout;
 pub use sidecar::{Sidecar, SidecarCoverage};
+pub use standing::{MonthSeen, SidecarSeen, Standing, WatermarkFile};
 
 /// Version of the files this build writes; readers refuse a newer one.
 ///

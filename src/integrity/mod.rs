@@ -10,11 +10,13 @@
 
 mod checks;
 mod examine;
+pub mod explain;
 pub mod gaps;
 mod inspector;
 mod reader;
 mod record;
 mod report;
+pub mod survey;
 mod verify;
 mod walk;
 
@@ -23,7 +25,9 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use explain::{Explanation, Question, explain};
 pub use gaps::{GapFinder, GapsSeen};
 pub use inspector::PartitionChecker;
 pub use report::{PartitionReport, Report};
+pub use survey::{Selection, SeriesSurvey, Survey, survey};
 pub use verify::{VerifyOptions, contents, verify};

@@ -15,6 +15,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 use sha2::{Digest, Sha256};
 
 use crate::format::digest::hex;
@@ -98,6 +100,26 @@ impl ParquetFile {
     /// What the file says of itself.
     pub(crate) fn footer(&self) -> Result<Footer, FooterError> {
         Footer::from_pairs(|key| self.value(key))
+    }
+
+    /// For each row group its number of rows, and its first and last epoch where it says so.
+    pub(crate) fn groups(&self) -> Vec<(i64, Option<(i64, i64)>)> {
+        let is_epoch = |column: &parquet::schema::types::ColumnDescPtr| column.name() == EPOCH;
+        let index = self.builder.parquet_schema().columns().iter().position(is_epoch);
+        let bounds = |group: &RowGroupMetaData| match group.column(index?).statistics()? {
+            Statistics::Int64(said) => Some((*said.min_opt()?, *said.max_opt()?)),
+            _ => None,
+        };
+        let groups = self.builder.metadata().row_groups().iter();
+        groups.map(|group| (group.num_rows(), bounds(group))).collect()
+    }
+
+    /// Starts reading the rows of some row groups, in the order of the file.
+    pub(crate) fn rows_in<R: CheckedRecord>(
+        self,
+        groups: Vec<usize>,
+    ) -> Result<RowBatches<R>, ReadError> {
+        Self { builder: self.builder.with_row_groups(groups) }.rows()
     }
 
     /// Starts reading the rows.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Epoch, Series, SeriesLocks, StoreError};
 
 use super::errors::io_error;
-use super::{ParquetStore, atomic};
+use super::{ParquetStore, atomic, watermark};
 
 /// The series that this store has locked.
 pub(super) type HeldSeries = Arc<Mutex<HashSet<Series>>>;
@@ -79,6 +79,8 @@ impl SeriesLocks for ParquetStore {
         }
         write_owner(&mut file, self.started).map_err(io_error("write", &path))?;
         held(&self.held).insert(series.clone());
+        // A run that was killed may have left it behind what it published.
+        watermark::refresh(self, series);
         Ok(SeriesGuard { file, series: series.clone(), held: self.held.clone() })
     }
 }

@@ -16,6 +16,7 @@
 //! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 //! | `stop`, `space` | the switch that ends long work; room on the disk |
+//! | `watermark` | up to where each series is proved, for other readers |
 
 mod adopt;
 mod atomic;
@@ -37,6 +38,7 @@ mod steps;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod watermark;
 
 use std::collections::HashSet;
 use std::fs;

@@ -28,7 +28,7 @@ use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::segment::StagedSegment;
 use super::staging::{Intent, Staging, file_name};
-use super::{Access, ParquetStore, describe, space};
+use super::{Access, ParquetStore, describe, space, watermark};
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
@@ -71,6 +71,7 @@ fn attempt<R: Record>(
     let sidecar = work.describe()?;
     work.commit(&sidecar)?;
     work.sweep()?;
+    watermark::refresh(store, &key.series);
     Ok(work.published(sidecar))
 }
 

@@ -23,7 +23,7 @@ use super::keep;
 use super::read::{PartitionFile, Unusable, file_sha256};
 use super::salvage;
 use super::staging::{Intent, Staging, file_name, list, read_if_any};
-use super::{Access, ParquetStore, describe};
+use super::{Access, ParquetStore, describe, watermark};
 
 /// Tells what is published and staged, after putting right what can be.
 pub(super) fn load<R: Record>(
@@ -260,6 +260,7 @@ impl<'a> Remains<'a> {
             tracing::warn!(path = %self.sidecar.display(), "the sidecar was lost or stale and is rebuilt");
             let unique = self.store.names.next();
             atomic::write_file(&self.sidecar, &unique, &sidecar.to_json())?;
+            watermark::refresh(self.store, &self.key.series);
         }
         Ok(sidecar)
     }
@@ -324,6 +325,7 @@ impl<'a> Remains<'a> {
                 atomic::move_aside(from, to)?;
             }
         }
+        watermark::refresh(self.store, series);
         Ok(())
     }
 

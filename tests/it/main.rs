@@ -20,5 +20,6 @@ mod pace;
 mod poison;
 mod process;
 mod restate;
+mod status;
 mod stop;
 mod support;

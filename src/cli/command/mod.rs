@@ -3,10 +3,15 @@
 
 pub(super) mod adopt;
 pub(super) mod download;
+pub(super) mod explain;
 mod mixing;
 pub(super) mod simulate;
+pub(super) mod status;
 pub(super) mod verify;
 
+use std::path::Path;
+
+use super::error::Failure;
 use super::exit::ExitCode;
 use super::settings::{Talk, Volume};
 use super::terminal::Terminal;
@@ -26,4 +31,14 @@ impl Context {
     fn is_silent(&self, exit: ExitCode) -> bool {
         self.talk.volume == Volume::Quiet && exit == ExitCode::Success
     }
+}
+
+/// Refuses a folder that cannot be looked into.
+fn must_be_readable(root: &Path) -> Result<(), Failure> {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the folder `{0}`")]
+    struct CannotRead(String, #[source] std::io::Error);
+    let Err(error) = std::fs::read_dir(root) else { return Ok(()) };
+    let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
+    Err(failure.with_hint("name the folder of an archive with `--output`"))
 }

@@ -16,13 +16,7 @@ const AGAIN: &str = "nothing was changed; run the same command again";
 /// Checks the archive and prints what was found.
 pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    if let Err(error) = std::fs::read_dir(root) {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot read the folder `{0}`")]
-        struct CannotRead(String, #[source] std::io::Error);
-        let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
-        return Err(failure.with_hint("name the folder of an archive with `--output`"));
-    }
+    super::must_be_readable(root)?;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(Failure::cannot_start)?;
     let check = {

@@ -26,6 +26,9 @@
 //! `quarantined` (paths), `findings`.
 //!
 //! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
+//! What `status` and `explain` add is said in `look`.
+
+mod look;
 
 use std::path::Path;
 
@@ -45,6 +48,8 @@ use super::summary::{gap_counts, not_offered, rows, walls};
 use super::unreached::unreached;
 use super::verify::Checked;
 use super::{RunFacts, kind_word};
+
+pub use look::{explain, status};
 
 /// A command that ended early.
 pub fn failure(command: &str, session: &str, failure: &Failure) -> Value {

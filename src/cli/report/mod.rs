@@ -2,10 +2,13 @@
 //! their causes and a hint on stderr.
 
 pub mod adopt;
+pub mod calendar;
+pub mod explain;
 pub mod json;
 pub mod plan;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod status;
 pub mod summary;
 pub mod text;
 mod unreached;
@@ -130,6 +133,11 @@ fn write_not_offered(
 fn date_or_time(epoch: Epoch) -> String {
     let text = epoch.to_string();
     text.strip_suffix("T00:00:00Z").map_or_else(|| text.clone(), str::to_owned)
+}
+
+/// The UTC day of an epoch, `2026-03-07`.
+fn day_of(epoch: Epoch) -> String {
+    epoch.to_utc().map_or_else(|| epoch.to_string(), |utc| utc.date_naive().to_string())
 }
 
 /// Collects months by series, in the order they come.

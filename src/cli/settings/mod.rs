@@ -1,6 +1,7 @@
 //! From what was typed to checked values, once. Nothing below sees a clap type, and what is built
 //! here cannot be wrong.
 
+pub mod look;
 mod parse;
 mod restatement;
 pub mod simulate;

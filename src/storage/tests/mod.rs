@@ -11,6 +11,7 @@ mod power;
 mod restating;
 mod salvaging;
 mod stopping;
+mod watermark;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,11 +101,13 @@ impl Archive {
         fs::read(self.parquet()).unwrap()
     }
 
-    /// Every file of the archive but the locks, with its content, by path below the root.
+    /// Every file of the archive with its content, by path below the root, but the locks, and the
+    /// watermark file, which follows from the sidecars.
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         collect(self.root(), self.root(), &mut files);
-        files.retain(|name, _| !name.starts_with(".titan/locks"));
+        files
+            .retain(|name, _| !name.starts_with(".titan/locks") && name != ".titan/watermark.json");
         files
     }
 

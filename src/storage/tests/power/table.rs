@@ -19,6 +19,7 @@ fn noun(path: &Path) -> &'static str {
         (".segment", "segment"),
         ("remarks", "remarks"),
         ("adoption", "notes of an adoption"),
+        ("watermark.json", "watermark"),
         ("staging", "staging"),
     ];
     let noun = nouns.iter().find(|(part, _)| name.contains(part));

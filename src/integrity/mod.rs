@@ -8,13 +8,16 @@
 //! Nothing here shares code with the writer except the contract in [`crate::format`], so that a
 //! bug of the writer cannot hide itself.
 
+mod against;
 mod checks;
 mod examine;
 pub mod gaps;
 mod inspector;
+mod options;
 mod reader;
 mod record;
 mod report;
+mod statistics;
 mod verify;
 mod walk;
 
@@ -23,7 +26,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use against::{AgainstTicks, BorderTick};
 pub use gaps::{GapFinder, GapsSeen};
 pub use inspector::PartitionChecker;
-pub use report::{PartitionReport, Report};
-pub use verify::{VerifyOptions, verify};
+pub use options::{ArchivePart, Depth, VerifyOptions};
+pub use report::{GapCounts, PartitionReport, Report};
+pub use statistics::Thresholds;
+pub use verify::verify;

@@ -18,7 +18,7 @@ pub(crate) fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCo
         let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
         return Err(failure.with_hint("name the folder of an archive with `--output`"));
     }
-    let checked = wiring::verify(settings)?;
+    let checked = wiring::verify(settings, context.talk.json)?;
     let exit = if checked.is_sound() { ExitCode::Success } else { ExitCode::Incomplete };
     let printed = terminal::print(|out| {
         if context.talk.json {

@@ -4,23 +4,23 @@
 mod parse;
 pub mod simulate;
 mod values;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{Granularity, Kind, Series, Symbol};
+use crate::domain::{Granularity, Kind, Series};
 use crate::download::{DownloadRequest, Window};
 
-use super::args::{
-    DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, VerifyArgs, WhatArgs,
-};
+use super::args::{DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
 use super::error::Failure;
 pub use values::{
-    Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate, Talk, Token,
-    VerifySettings, Volume,
+    Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate, SampleChoice, Talk,
+    Token, VerifyDepth, VerifySettings, Volume,
 };
+pub use verify::verify;
 
-use parse::{BadValue, choice, day, duration, number, quoted};
+use parse::{BadValue, choice, day, duration, number, quoted, symbol};
 
 /// Requests a minute when nothing is said: 220 are allowed, the rest is for whoever trades.
 pub const DEFAULT_RATE: u32 = 200;
@@ -103,20 +103,6 @@ pub fn talk(args: &TalkArgs, origins: &Origins) -> Result<Talk, SettingsError> {
     Ok(Talk { volume, log_format, json: args.json })
 }
 
-/// Reads what `verify` shall do.
-///
-/// # Errors
-///
-/// If the number of threads is none.
-pub fn verify(args: &VerifyArgs, origins: &Origins) -> Result<VerifySettings, SettingsError> {
-    let threads = args.threads.as_deref().map(|text| number(text, 1..=1024)).transpose();
-    Ok(VerifySettings {
-        root: args.path.clone().unwrap_or_else(|| args.output.clone()),
-        hash_files: !args.fast,
-        threads: named("threads", origins, threads)?,
-    })
-}
-
 /// Reads the main job.
 ///
 /// # Errors
@@ -176,16 +162,7 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
     let kinds = kinds(args, origins)?;
     let mut series = Vec::new();
     for text in args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let symbol: Symbol = named(
-            "symbol",
-            origins,
-            text.parse().map_err(|_| {
-                BadValue::new(
-                    format!("{} is not a symbol", quoted(text)),
-                    "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
-                )
-            }),
-        )?;
+        let symbol = named("symbol", origins, symbol(text))?;
         for kind in &kinds {
             let wanted = Series { symbol: symbol.clone(), kind: *kind };
             if !series.contains(&wanted) {

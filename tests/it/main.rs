@@ -5,4 +5,5 @@ mod cli;
 mod damage;
 mod download;
 mod process;
+mod proof;
 mod support;

@@ -113,7 +113,8 @@ impl Site {
         let (mut rows, pairs) = self.read(name);
         change(&mut rows);
         let digests = digests(&rows);
-        let footer = Footer::from_pairs(value_in(&pairs)).unwrap();
+        let value = |key: &str| pairs.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let footer = Footer::from_pairs(value).unwrap();
         let footer = Footer {
             record_count: digests.record_count,
             rows_sha256: digests.rows_sha256,
@@ -175,7 +176,8 @@ impl Site {
         };
         let n_prices = rows[0].1.len();
         let columns = std::iter::once(epochs).chain((0..n_prices).map(price)).collect();
-        let schema = if n_prices == 1 { schema::schema::<Tick>() } else { schema::schema::<Candle>() };
+        let schema =
+            if n_prices == 1 { schema::schema::<Tick>() } else { schema::schema::<Candle>() };
         let batch = RecordBatch::try_new(schema, columns).unwrap();
         let pairs = pairs.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let properties = WriterProperties::builder()
@@ -187,10 +189,6 @@ impl Site {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
     }
-}
-
-fn value_in(pairs: &[(String, String)]) -> impl Fn(&str) -> Option<&str> {
-    |key| pairs.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
 }
 
 fn digests(rows: &[Row]) -> RowsDigests {

@@ -10,6 +10,7 @@ use titan_download::download::Window;
 use titan_download::integrity::{Depth, Report, VerifyOptions, verify};
 use titan_download::simulator::{Replay, SimClock, SimulatorConfig};
 
+use crate::process::Sandbox;
 use crate::support::*;
 
 const MINUTES: Kind = Kind::Candles(Granularity::MINUTE);
@@ -58,14 +59,16 @@ async fn days_of_clean_archives_raise_no_alarm() {
     assert_clean(&deeply(folder.path()));
 }
 
-/// Three months of each, which takes minutes: only where `TITAN_LONG_TESTS` is set.
+/// Three months of each, which takes minutes: only where `TITAN_LONG_TESTS` is set, to `1` or to
+/// some of the symbols.
 #[tokio::test(flavor = "multi_thread")]
 async fn months_of_clean_archives_raise_no_alarm() {
-    if std::env::var_os("TITAN_LONG_TESTS").is_none() {
+    let Ok(wanted) = std::env::var("TITAN_LONG_TESTS") else {
         println!("skipped: set TITAN_LONG_TESTS=1 for three months of every kind of series");
         return;
-    }
-    for symbol in SYMBOLS {
+    };
+    let is_wanted = |symbol: &&str| wanted == "1" || wanted.split(',').any(|name| name == *symbol);
+    for symbol in SYMBOLS.into_iter().filter(is_wanted) {
         let exchange = Exchange::open(quiet_config(epoch(NOW))).await;
         let folder = tempfile::tempdir().unwrap();
         let (start, end) = (epoch("2026-01-01T00:00:00Z"), epoch("2026-04-01T00:00:00Z"));
@@ -180,6 +183,15 @@ async fn the_parts_of_an_archive_are_the_whole() {
     assert_eq!(whole.len(), 8);
     assert_eq!(parts, whole);
     assert!((1..=3).all(|n| part(n).len() < 8));
+    let root = folder.path().to_str().unwrap();
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&["verify", "--deep", "--sample", "auto/1", root]).expect(0);
+    assert!(ran.stdout.contains("candles against ticks: 240 bars, 240 equal, 0 "), "{ran:?}");
+    let json = sandbox.run(&["verify", "--deep", "--json", "-s", "R_100", root]).expect(0).json();
+    assert_eq!(json["report"]["partitions"].as_array().unwrap().len(), 4);
+    assert_eq!(json["report"]["partitions"][1]["against_ticks"]["equal"], 60, "{json}");
+    sandbox.run(&["verify", "--fast", "--deep", root]).expect(2);
+    sandbox.run(&["verify", "--sample", "4/3", root]).expect(2);
     // `--fast` reads no row, so it cannot see that one changed; it sees that a footer did.
     let path = parquet_files(folder.path(), &series("R_100", MINUTES)).remove(0);
     let mut bytes = fs::read(&path).unwrap();

@@ -59,7 +59,7 @@ pub enum Command {
     /// Check an archive offline, from its files alone
     ///
     /// Recomputes every promise from the files: schema, order, duplicates, range, hashes,
-    /// coverage and gaps. Asks nobody and changes nothing.
+    /// coverage and gaps, and warns of rows that look unusual. Asks nobody and changes nothing.
     Verify(VerifyArgs),
     /// Take over a cache of the Python tool
     ///
@@ -314,9 +314,26 @@ pub struct VerifyArgs {
     /// Check the archive in this folder; the same as --output
     #[arg(value_name = "FOLDER", conflicts_with = "output")]
     pub path: Option<PathBuf>,
-    /// Skip the hashes of whole files
-    #[arg(long)]
+    /// Check this symbol only; repeat it or separate several by commas
+    #[arg(short, long = "symbol", value_name = "SYMBOL", value_delimiter = ',')]
+    pub symbols: Vec<String>,
+    /// Check footers and sidecars only; read no row and hash nothing
+    #[arg(long, conflicts_with = "deep")]
     pub fast: bool,
+    /// Rebuild the candles from the ticks of their month as well, and compare bar by bar
+    #[arg(long)]
+    pub deep: bool,
+    /// Check the N-th of T parts of the archive only; auto/T takes the next part every day
+    ///
+    /// A partition is always in the same part, so T runs check everything, one after the other.
+    #[arg(long, value_name = "N/T|auto/T")]
+    pub sample: Option<String>,
+    /// Warn of a move so many times the usual one of its series
+    #[arg(long, value_name = "X", default_value = "20", env = "TITAN_SPIKE_THRESHOLD")]
+    pub spike_threshold: String,
+    /// Warn of a price that stands still so many times as long as it usually does at most
+    #[arg(long, value_name = "X", default_value = "10", env = "TITAN_FROZEN_THRESHOLD")]
+    pub frozen_threshold: String,
     /// Check this many files at once [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<String>,
@@ -378,7 +395,7 @@ impl Origins {
 }
 
 /// Id and long name of the options that hold a value and can come from the environment.
-const VALUE_OPTIONS: [(&str, &str); 30] = [
+const VALUE_OPTIONS: [(&str, &str); 32] = [
     ("symbols", "symbol"),
     ("months", "months"),
     ("start_date", "start-date"),
@@ -409,6 +426,8 @@ const VALUE_OPTIONS: [(&str, &str); 30] = [
     ("share_pace", "share-pace"),
     ("settle_lag", "settle-lag"),
     ("log_format", "log-format"),
+    ("spike_threshold", "spike-threshold"),
+    ("frozen_threshold", "frozen-threshold"),
 ];
 
 /// Options that exclude each other: one of them on the command line silences the environment

@@ -17,7 +17,10 @@ use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
 };
 use crate::integrity::explain::NotHeld;
-use crate::integrity::{self, Explanation, PartitionChecker, Survey, VerifyOptions};
+use crate::integrity::{
+    self, AgainstTicks, ArchivePart, Depth, Explanation, PartitionChecker, Survey, Thresholds,
+    VerifyOptions,
+};
 use crate::resilience::{
     BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig,
     Throttled, Timed, WaitReason,
@@ -30,11 +33,11 @@ use super::error::Failure;
 use super::progress::Progress;
 use super::remembered::Remembered;
 use super::report::Traffic;
-use super::report::verify::Checked;
+use super::report::verify::{Bars, Checked};
 use super::settings::look::{ExplainSettings, StatusSettings};
 use super::settings::{
     ALLOWED_PER_HOUR, AdoptSettings, Api, DownloadSettings, EndpointChoice, Pace, Rate,
-    VerifySettings,
+    SampleChoice, VerifyDepth, VerifySettings,
 };
 use super::state;
 
@@ -86,20 +89,49 @@ fn without_advice(error: &dyn std::error::Error) -> String {
     text.split_once("; ").map_or(text.clone(), |(problem, _)| problem.to_owned())
 }
 
-/// Checks an archive.
-pub(super) fn verify(settings: &VerifySettings) -> Result<Checked, Failure> {
+/// Checks an archive; `with_report` asks for every detail.
+pub(super) fn verify(settings: &VerifySettings, with_report: bool) -> Result<Checked, Failure> {
     let options = VerifyOptions {
         threads: settings.threads.unwrap_or(0),
-        hash_files: settings.hash_files,
-        ..VerifyOptions::default()
+        depth: match settings.depth {
+            VerifyDepth::Fast => Depth::Fast,
+            VerifyDepth::Full => Depth::Full,
+            VerifyDepth::Deep => Depth::Deep,
+        },
+        sample: settings.sample.and_then(part_of_today),
+        symbols: settings.symbols.clone(),
+        thresholds: Thresholds {
+            spike: settings.spike_threshold,
+            frozen: settings.frozen_threshold,
+        },
     };
     let report = integrity::verify(&settings.root, &options);
+    let compared = || report.partitions.iter().filter_map(|p| p.against_ticks.as_ref());
+    let n_bars = |count: fn(&AgainstTicks) -> u64| compared().map(count).sum();
     Ok(Checked {
         n_partitions: report.partitions.len() as u64,
         n_rows: report.n_rows,
         findings: report.all_findings().cloned().collect(),
-        report: serde_json::to_value(&report).map_err(Failure::cannot_start)?,
+        bars: (settings.depth == VerifyDepth::Deep).then(|| Bars {
+            n_judged: n_bars(|counts| counts.bars),
+            n_equal: n_bars(|counts| counts.equal),
+            n_edge: n_bars(|counts| counts.edge),
+        }),
+        report: with_report
+            .then(|| serde_json::to_value(&report))
+            .transpose()
+            .map_err(Failure::cannot_start)?
+            .unwrap_or_default(),
     })
+}
+
+/// The part that is meant: the one that was named, or the one whose turn it is today.
+fn part_of_today(choice: SampleChoice) -> Option<ArchivePart> {
+    const SECS_PER_DAY: i64 = 86_400;
+    let n_parts = i64::from(choice.n_parts);
+    let today = || clock::now().secs().div_euclid(SECS_PER_DAY).rem_euclid(n_parts) + 1;
+    let part = choice.part.or_else(|| u32::try_from(today()).ok())?;
+    ArchivePart::new(part, choice.n_parts)
 }
 
 /// A store over the folder of another tool.

@@ -73,6 +73,24 @@ pub enum FindingKind {
     ForeignRows,
     /// Something lies in a series folder that is no part of the archive.
     Stranger,
+    /// Unfinished work of a run that ended, or something set aside, waits to be dealt with.
+    Leftover,
+    /// The sidecar forbids every change of the partition.
+    Locked,
+    /// The price moved far more than the series usually does.
+    Spike,
+    /// The price stood still for far longer than the series usually does.
+    FrozenRun,
+    /// Rows began to come at another fixed interval.
+    CadenceChange,
+    /// Prices began to use more or fewer decimals.
+    GridChange,
+    /// A candle shows trading that no tick of the archive shows.
+    TicksMissing,
+    /// Ticks show trading where the archive has no candle.
+    CandleMissing,
+    /// A candle and its ticks name different prices.
+    CandleMismatch,
 }
 
 impl fmt::Display for FindingKind {

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::domain::{
-    Candle, Finding, FindingKind, Gap, Kind, PartitionKey, RangeSet, SilenceFacts, Tick,
+    Candle, Epoch, Finding, FindingKind, Gap, Kind, PartitionKey, RangeSet, SilenceFacts, Tick,
 };
 use crate::format::{Footer, FooterError};
 
-use super::checks::footer::{check_footer, check_rows_of_footer};
+use super::checks::footer::{check_declared_rows, check_footer, check_rows_of_footer};
 use super::checks::rows::{RowChecks, RowPromises, RowsSeen, has_rows};
 use super::checks::schema::{Writer, check_schema};
 use super::checks::tally::Tally;
@@ -15,9 +15,27 @@ use super::checks::{REPLACE, info, shown};
 use super::gaps::{GapFinder, GapsSeen, unexplained};
 use super::reader::{ParquetFile, ReadError, RowBatches};
 use super::record::CheckedRecord;
+use super::statistics::{Statistics, Thresholds};
 
 /// Unexplained gaps that get a finding each.
 const MAX_NAMED_GAPS: usize = 20;
+
+/// A file and what is said of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// Names it in findings.
+    pub(crate) place: &'a str,
+    /// The partition it should be.
+    pub(crate) key: &'a PartitionKey,
+    /// Where it lies.
+    pub(crate) path: &'a Path,
+    /// What is known of its silence.
+    pub(crate) silence: &'a SilenceFacts,
+    /// Where somebody says it is silent, ascending and disjoint.
+    pub(crate) claimed: &'a [Gap],
+    /// From when on its rows look unusual; `None` leaves the statistics out.
+    pub(crate) thresholds: Option<Thresholds>,
+}
 
 /// What one pass over a file gave.
 #[derive(Debug, Default)]
@@ -26,8 +44,12 @@ pub(crate) struct Examined {
     pub(crate) is_foreign: bool,
     /// What it says of itself, if that can be read.
     pub(crate) footer: Option<Footer>,
+    /// The rows it says it has, if it is a Parquet file at all.
+    pub(crate) declared_rows: Option<i64>,
     /// Its rows, if they could be read to the end.
     pub(crate) rows: Option<RowsSeen>,
+    /// A row where somebody says the partition is silent.
+    pub(crate) row_in_gap: Option<Epoch>,
     /// Its silent stretches; none if the rows could not be read to the end.
     pub(crate) gaps: Vec<Gap>,
     /// Its gaps as the old sidecar key counts them.
@@ -36,32 +58,46 @@ pub(crate) struct Examined {
     pub(crate) findings: Vec<Finding>,
 }
 
-/// Reads a file once and checks it as the partition `key`; `place` names it in findings.
-pub(crate) fn examine(
-    place: &str,
-    key: &PartitionKey,
-    path: &Path,
-    silence: &SilenceFacts,
-) -> Examined {
+/// Reads a file once and checks it as the partition it should be.
+pub(crate) fn examine(subject: &Subject<'_>) -> Examined {
     let mut examined = Examined::default();
-    let file = match ParquetFile::open(path) {
-        Ok(file) => file,
-        Err(error) => {
-            examined.findings.push(unreadable(place, &error));
-            return examined;
-        }
-    };
-    let writer = examined.take_footer(place, key, &file);
-    let kind = key.series.kind;
-    examined.findings.extend(check_schema(place, kind, file.schema(), writer));
-    match kind {
-        Kind::Ticks => examined.take_rows::<Tick>(place, key, file, silence),
-        Kind::Candles(_) => examined.take_rows::<Candle>(place, key, file, silence),
+    let Some(file) = examined.open(subject) else { return examined };
+    match subject.key.series.kind {
+        Kind::Ticks => examined.take_rows::<Tick>(subject, file),
+        Kind::Candles(_) => examined.take_rows::<Candle>(subject, file),
+    }
+    examined
+}
+
+/// Reads what stands at the end of a file and checks that much; no row is read.
+pub(crate) fn examine_footer(subject: &Subject<'_>) -> Examined {
+    let mut examined = Examined::default();
+    if examined.open(subject).is_none() {
+        return examined;
+    }
+    if let (Some(footer), Some(n_rows)) = (&examined.footer, examined.declared_rows) {
+        examined.findings.extend(check_declared_rows(subject.place, footer, n_rows));
     }
     examined
 }
 
 impl Examined {
+    /// Opens the file and checks its footer and columns; none if it is no Parquet file.
+    fn open(&mut self, subject: &Subject<'_>) -> Option<ParquetFile> {
+        let Subject { place, key, path, .. } = *subject;
+        let file = match ParquetFile::open(path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.findings.push(unreadable(place, &error));
+                return None;
+            }
+        };
+        self.declared_rows = Some(file.declared_rows());
+        let writer = self.take_footer(place, key, &file);
+        self.findings.extend(check_schema(place, key.series.kind, file.schema(), writer));
+        Some(file)
+    }
+
     fn take_footer(&mut self, place: &str, key: &PartitionKey, file: &ParquetFile) -> Writer {
         match file.footer() {
             Ok(footer) => {
@@ -86,15 +122,10 @@ impl Examined {
         Writer::Ours
     }
 
-    fn take_rows<R: CheckedRecord>(
-        &mut self,
-        place: &str,
-        key: &PartitionKey,
-        file: ParquetFile,
-        silence: &SilenceFacts,
-    ) {
+    fn take_rows<R: CheckedRecord>(&mut self, subject: &Subject<'_>, file: ParquetFile) {
+        let place = subject.place;
         let declared_rows = file.declared_rows();
-        let pass = Pass::new(key, self.footer.as_ref(), silence);
+        let pass = Pass::new(subject, self.footer.as_ref());
         let batches = match file.rows::<R>() {
             Ok(batches) => batches,
             // The schema check has said so already, and in more words.
@@ -104,15 +135,12 @@ impl Examined {
                 return;
             }
         };
-        let (checks, gaps) = pass.run(batches);
-        let rows = checks.finish(place, &mut self.findings);
-        let gaps = match gaps {
-            Ok(gaps) => gaps,
-            Err(error) => {
-                self.findings.push(unreadable(place, &error));
-                return;
-            }
-        };
+        let (pass, end) = pass.run(batches);
+        let rows = pass.checks.finish(place, &mut self.findings);
+        if let Err(error) = end {
+            self.findings.push(unreadable(place, &error));
+            return;
+        }
         if i64::try_from(rows.n_rows) != Ok(declared_rows) {
             let expected = format!("{declared_rows} rows as its Parquet metadata says");
             let found = format!("{} rows", rows.n_rows);
@@ -123,7 +151,11 @@ impl Examined {
             self.findings.extend(check_rows_of_footer(place, footer, &rows));
         }
         self.rows = Some(rows);
-        self.take_gaps(place, gaps);
+        self.row_in_gap = pass.claimed.row;
+        self.take_gaps(place, pass.gaps.finish());
+        if let Some(statistics) = pass.statistics {
+            statistics.finish(place, &mut self.findings);
+        }
     }
 
     fn take_gaps(&mut self, place: &str, seen: GapsSeen) {
@@ -150,33 +182,44 @@ struct Pass<'a> {
     key: &'a PartitionKey,
     checks: RowChecks,
     gaps: GapFinder<'a>,
+    claimed: ClaimedSilence<'a>,
+    statistics: Option<Statistics>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(key: &'a PartitionKey, footer: Option<&Footer>, silence: &'a SilenceFacts) -> Self {
+    fn new(subject: &Subject<'a>, footer: Option<&Footer>) -> Self {
+        let key = subject.key;
+        let kind = key.series.kind;
+        let pip_size = footer.and_then(|footer| footer.pip_size);
         let promises = RowPromises {
             month: key.month,
-            kind: key.series.kind,
+            kind,
             coverage: footer.map(|footer| footer.coverage.clone()),
-            pip_size: footer.and_then(|footer| footer.pip_size),
+            pip_size,
         };
         let month = key.month.range();
         let answered: Option<RangeSet> =
             footer.map(|footer| footer.coverage.clipped(month).select(has_rows));
-        let gaps = GapFinder::new(key.series.kind, answered.as_ref(), silence);
-        Self { key, checks: RowChecks::new(&promises), gaps }
+        let statistics = |thresholds| Statistics::new(kind, pip_size, thresholds);
+        Self {
+            key,
+            checks: RowChecks::new(&promises),
+            gaps: GapFinder::new(kind, answered.as_ref(), subject.silence),
+            claimed: ClaimedSilence { gaps: subject.claimed, row: None },
+            statistics: subject.thresholds.map(statistics),
+        }
     }
 
-    /// Streams through all rows; gaps are known only if they could be read to the end.
+    /// Streams through all rows, or to where they cannot be read.
     fn run<R: CheckedRecord>(
         mut self,
         mut batches: RowBatches<R>,
-    ) -> (RowChecks, Result<GapsSeen, ReadError>) {
+    ) -> (Self, Result<(), ReadError>) {
         loop {
             match batches.next_rows() {
                 Ok(Some(rows)) => self.take(rows),
-                Ok(None) => return (self.checks, Ok(self.gaps.finish())),
-                Err(error) => return (self.checks, Err(error)),
+                Ok(None) => return (self, Ok(())),
+                Err(error) => return (self, Err(error)),
             }
         }
     }
@@ -188,7 +231,32 @@ impl<'a> Pass<'a> {
         for inside in rows.chunk_by(|a, b| month.contains(a.epoch()) == month.contains(b.epoch())) {
             if inside.first().is_some_and(|row| month.contains(row.epoch())) {
                 self.gaps.update(inside);
+                self.claimed.update(inside);
+                if let Some(statistics) = &mut self.statistics {
+                    statistics.update(inside);
+                }
             }
+        }
+    }
+}
+
+/// Looks for rows where somebody says there are none.
+struct ClaimedSilence<'a> {
+    /// Those the rows have not passed yet.
+    gaps: &'a [Gap],
+    /// The first row inside one of them.
+    row: Option<Epoch>,
+}
+
+impl ClaimedSilence<'_> {
+    fn update<R: CheckedRecord>(&mut self, rows: &[R]) {
+        let mut rest = rows;
+        while let (None, Some(gap)) = (self.row, self.gaps.first()) {
+            let start = rest.partition_point(|row| row.epoch() < gap.start);
+            let Some(row) = rest.get(start) else { return };
+            self.row = Some(row.epoch()).filter(|epoch| *epoch < gap.end);
+            self.gaps = &self.gaps[1..];
+            rest = &rest[start..];
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 use super::checks::REPLACE;
-use super::examine::examine;
+use super::examine::{Subject, examine};
 
 /// Checks a partition file and its footer in one pass over its rows; the sidecar is not there yet.
 #[derive(Debug, Clone, Copy, Default)]
@@ -16,7 +16,10 @@ pub struct PartitionChecker;
 impl PartitionInspector for PartitionChecker {
     fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection {
         let place = key.to_string();
-        let mut examined = examine(&place, key, file, silence);
+        // Thresholds are a matter of whoever looks: what a sidecar says must not depend on them.
+        let subject =
+            Subject { place: &place, key, path: file, silence, claimed: &[], thresholds: None };
+        let mut examined = examine(&subject);
         if examined.is_foreign {
             // In an archive such a file is another tool's; here it is one that was just written.
             let expected = "a file with the footer of titan-download";

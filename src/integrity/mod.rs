@@ -8,14 +8,17 @@
 //! Nothing here shares code with the writer except the contract in [`crate::format`], so that a
 //! bug of the writer cannot hide itself.
 
+mod against;
 mod checks;
 mod examine;
 pub mod explain;
 pub mod gaps;
 mod inspector;
+mod options;
 mod reader;
 mod record;
 mod report;
+mod statistics;
 pub mod survey;
 mod verify;
 mod walk;
@@ -25,9 +28,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use against::{AgainstTicks, BorderTick};
 pub use explain::{Explanation, Question, explain};
 pub use gaps::{GapFinder, GapsSeen};
 pub use inspector::PartitionChecker;
-pub use report::{PartitionReport, Report};
+pub use options::{ArchivePart, Depth, VerifyOptions};
+pub use report::{GapCounts, PartitionReport, Report};
+pub use statistics::Thresholds;
 pub use survey::{Selection, SeriesSurvey, Survey, survey};
-pub use verify::{VerifyOptions, contents, verify};
+pub use verify::{contents, verify};

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use crate::domain::{Finding, Gap, PartitionState, Severity};
+use crate::domain::{Finding, Gap, GapClass, PartitionState, Severity};
+
+use super::against::AgainstTicks;
 
 /// What was seen in one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -30,10 +32,45 @@ pub struct PartitionReport {
     pub state: Option<PartitionState>,
     /// Whether another tool wrote it, so that nothing about it is certified.
     pub inherited: bool,
-    /// Broken promises and remarks.
+    /// Broken promises and remarks; the worst if there are very many.
     pub findings: Vec<Finding>,
-    /// Silent stretches longer than the threshold, ascending, classed.
+    /// Silent stretches longer than the threshold, by class.
+    pub gap_counts: GapCounts,
+    /// Silent stretches longer than the threshold, ascending, classed; the longest if there are
+    /// very many.
     pub gaps: Vec<Gap>,
+    /// How candles agree with the ticks of their month, where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub against_ticks: Option<AgainstTicks>,
+}
+
+/// Gaps of each class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct GapCounts {
+    /// Week-ends and times between sessions.
+    pub market_closed: u64,
+    /// Interior of a well-formed page.
+    pub within_page: u64,
+    /// Asked again, and still nothing.
+    pub confirmed_by_source: u64,
+    /// Explained by nothing.
+    pub unexplained: u64,
+}
+
+impl GapCounts {
+    /// Counts gaps.
+    pub(crate) fn of(gaps: &[Gap]) -> Self {
+        let mut counts = Self::default();
+        for gap in gaps {
+            *match gap.class {
+                GapClass::MarketClosed => &mut counts.market_closed,
+                GapClass::WithinPage => &mut counts.within_page,
+                GapClass::ConfirmedBySource => &mut counts.confirmed_by_source,
+                GapClass::Unexplained => &mut counts.unexplained,
+            } += 1;
+        }
+        counts
+    }
 }
 
 impl Report {

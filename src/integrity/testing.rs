@@ -234,8 +234,10 @@ fn footer_of<R: Record>(key: &PartitionKey, rows: &[R], coverage: Coverage) -> F
 fn sidecar_of<R: Record>(footer: &Footer, rows: &[R]) -> Sidecar {
     let key = &footer.key;
     let silence = SilenceFacts::default();
-    let mut gaps = GapFinder::new(key.series.kind, None, &silence);
+    let answered = footer.coverage.select(|state| state == CoverageState::Answered);
+    let mut gaps = GapFinder::new(key.series.kind, Some(&answered), &silence);
     gaps.update(rows);
+    let gaps = gaps.finish();
     let first = footer.coverage.ranges().first().map_or(0, |range| range.start.secs());
     let epoch_of = |row: Option<&R>| row.map_or(first, |row| row.epoch().secs());
     let coverage = footer.coverage.ranges().iter().map(|c| SidecarCoverage {
@@ -254,7 +256,7 @@ fn sidecar_of<R: Record>(footer: &Footer, rows: &[R]) -> Sidecar {
         start_epoch: epoch_of(rows.first()),
         end_epoch: epoch_of(rows.last()),
         record_count: footer.record_count,
-        gaps_detected: gaps.finish().gaps_detected,
+        gaps_detected: gaps.gaps_detected,
         duplicates_removed: 0,
         sha256: None,
         locked: false,
@@ -268,7 +270,7 @@ fn sidecar_of<R: Record>(footer: &Footer, rows: &[R]) -> Sidecar {
         rows_sha256: Some(footer.rows_sha256.clone()),
         coverage: coverage.collect(),
         first_held: None,
-        gaps: Vec::new(),
+        gaps: gaps.gaps,
         findings: Vec::new(),
         days: footer.days.clone(),
         source: serde_json::Map::new(),

@@ -331,12 +331,14 @@ fn any_flipped_byte_is_found_or_harmless() {
 
 #[test]
 fn sidecars_that_disagree_are_found() {
-    use K::{CoverageMissing, FileHash, IllegalState, RecordCount, SidecarMismatch};
+    use K::{CoverageMissing, FileHash, IllegalState, Locked, RecordCount, SidecarMismatch};
     let found = |change: fn(&mut crate::format::Sidecar)| kinds(&stale(change));
     assert_eq!(found(|_| {}), []);
     assert_eq!(found(|s| s.record_count += 1), [RecordCount]);
     assert_eq!(found(|s| s.sha256 = Some("ab".into())), [FileHash]);
-    assert_eq!(found(|s| s.sha256 = None), []);
+    assert_eq!(found(|s| s.sha256 = None), [SidecarMismatch]);
+    assert_eq!(found(|s| s.file_size = None), [SidecarMismatch]);
+    assert_eq!(found(|s| s.locked = true), [Locked]);
     assert_eq!(found(|s| s.file_size = Some(1)), [SidecarMismatch]);
     assert_eq!(found(|s| s.start_epoch += 1), [SidecarMismatch]);
     assert_eq!(found(|s| s.end_epoch += 1), [SidecarMismatch]);

@@ -1,5 +1,6 @@
 //! Checks a whole archive, partition by partition, on all cores.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
@@ -8,33 +9,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::domain::{
-    CoverageState, Finding, FindingKind, GapClass, PartitionKey, RangeSet, SilenceFacts, Symbol,
+    CoverageState, Finding, FindingKind, Gap, GapClass, PartitionKey, RangeSet, SilenceFacts,
+    Symbol,
 };
 use crate::format::{Footer, Layout, Sidecar};
 
+use super::against::compare;
 use super::checks::sidecar::{SidecarPromises, check_sidecar};
-use super::checks::{RUN_AGAIN, shown};
-use super::examine::{Examined, examine};
+use super::checks::{REPLACE, RUN_AGAIN, info, shown};
+use super::examine::{Examined, Subject, examine, examine_footer};
+use super::options::{Depth, VerifyOptions};
 use super::reader::{hash_file, read_sidecar};
-use super::report::{PartitionReport, Report};
+use super::report::{GapCounts, PartitionReport, Report};
 use super::walk::{Place, walk, without_parquet};
 
-/// How thoroughly to check, and what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifyOptions {
-    /// Partitions checked at once; 0 means one per core.
-    pub threads: usize,
-    /// Whether each file is hashed where its sidecar promises a hash; rows are always hashed.
-    pub hash_files: bool,
-    /// Only these symbols; empty means all.
-    pub symbols: Vec<Symbol>,
-}
+/// Gaps of one partition that a report lists: the longest. All are counted. A report of many
+/// partitions must not need more memory than the check of one.
+const MAX_LISTED_GAPS: usize = 1_000;
 
-impl Default for VerifyOptions {
-    fn default() -> Self {
-        Self { threads: 0, hash_files: true, symbols: Vec::new() }
-    }
-}
+/// Findings of one partition that a report lists: the worst. The others are counted.
+const MAX_LISTED_FINDINGS: usize = 200;
 
 /// Checks every partition of the archive at `root`. Blocks; reads only.
 ///
@@ -42,12 +36,13 @@ impl Default for VerifyOptions {
 pub fn verify(root: &Path, options: &VerifyOptions) -> Report {
     let layout = Layout::new(root);
     let walked = walk(&layout, &options.symbols);
+    let is_wanted = |place: &Place| options.sample.is_none_or(|sample| sample.holds(&place.key));
     let (partitions, orphans): (Vec<_>, Vec<_>) =
-        walked.places.into_iter().partition(|place| place.has_parquet);
+        walked.places.into_iter().filter(is_wanted).partition(|place| place.has_parquet);
     let mut findings = walked.findings;
     findings.extend(orphans.iter().map(|place| without_parquet(&sidecar_path(&place.key))));
     let reports = on_threads(options.threads, &partitions, |place: &Place| {
-        verify_partition(&layout, &place.key, options.hash_files)
+        verify_partition(&layout, &place.key, options)
     });
     Report::new(reports, findings)
 }
@@ -89,13 +84,28 @@ fn on_threads<T: Sync, U: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-fn verify_partition(layout: &Layout, key: &PartitionKey, hash_files: bool) -> PartitionReport {
+fn verify_partition(
+    layout: &Layout,
+    key: &PartitionKey,
+    options: &VerifyOptions,
+) -> PartitionReport {
     let path = layout.parquet(key);
     let place = parquet_path(key);
     let read = read_sidecar(&layout.sidecar(key));
     let sidecar = read.as_ref().ok().and_then(Option::as_ref);
     let silence = sidecar.map(remembered_silence).unwrap_or_default();
-    let mut examined = examine(&place, key, &path, &silence);
+    let subject = Subject {
+        place: &place,
+        key,
+        path: &path,
+        silence: &silence,
+        claimed: sidecar.filter(|s| is_in_order(s)).map_or(&[], |sidecar| &sidecar.gaps),
+        thresholds: Some(options.thresholds),
+    };
+    let mut examined = match options.depth {
+        Depth::Fast => examine_footer(&subject),
+        Depth::Full | Depth::Deep => examine(&subject),
+    };
     let mut findings = std::mem::take(&mut examined.findings);
     if examined.is_foreign {
         findings.push(inherited(&place));
@@ -103,7 +113,7 @@ fn verify_partition(layout: &Layout, key: &PartitionKey, hash_files: bool) -> Pa
     findings.extend(examined.footer.as_ref().and_then(|footer| taken_over(&place, footer)));
     match &read {
         Ok(Some(sidecar)) => {
-            findings.extend(sidecar_findings(key, &path, &examined, sidecar, hash_files));
+            findings.extend(sidecar_findings(key, &path, &examined, sidecar, options.depth));
         }
         Ok(None) => findings.push(without_sidecar(&place, examined.is_foreign)),
         Err(error) => {
@@ -114,14 +124,48 @@ fn verify_partition(layout: &Layout, key: &PartitionKey, hash_files: bool) -> Pa
             findings.push(finding.with_repair(RUN_AGAIN));
         }
     }
+    let compared = match options.depth {
+        Depth::Deep => compare(layout, &place, key),
+        Depth::Fast | Depth::Full => Default::default(),
+    };
+    findings.extend(compared.findings);
+    let declared = examined.declared_rows.and_then(|rows| u64::try_from(rows).ok());
+    let fast_rows = declared.filter(|_| options.depth == Depth::Fast);
     PartitionReport {
-        path: place,
-        rows: examined.rows.as_ref().map_or(0, |rows| rows.n_rows),
+        rows: examined.rows.as_ref().map(|rows| rows.n_rows).or(fast_rows).unwrap_or(0),
         state: sidecar.and_then(|sidecar| sidecar.state),
         inherited: examined.is_foreign,
-        findings,
-        gaps: examined.gaps,
+        findings: the_worst(&place, findings),
+        gap_counts: GapCounts::of(&examined.gaps),
+        gaps: the_longest(examined.gaps),
+        against_ticks: compared.counts,
+        path: place,
     }
+}
+
+/// The worst findings, worst first if they are many, and how many more there are.
+fn the_worst(place: &str, mut findings: Vec<Finding>) -> Vec<Finding> {
+    let n_more = findings.len().saturating_sub(MAX_LISTED_FINDINGS);
+    if n_more > 0 {
+        findings.sort_by_key(|finding| Reverse(finding.severity));
+        let kind = findings[MAX_LISTED_FINDINGS].kind;
+        findings.truncate(MAX_LISTED_FINDINGS);
+        let expected = format!("at most {MAX_LISTED_FINDINGS} findings");
+        let found = format!("{n_more} more, none worse than those listed");
+        findings.push(info(kind, place, expected, found));
+    }
+    findings
+}
+
+/// The longest gaps, ascending.
+fn the_longest(mut gaps: Vec<Gap>) -> Vec<Gap> {
+    if gaps.len() > MAX_LISTED_GAPS {
+        gaps.sort_by_key(|gap| Reverse(gap.end.since(gap.start)));
+        gaps.truncate(MAX_LISTED_GAPS);
+        gaps.sort_unstable_by_key(|gap| gap.start);
+        gaps.shrink_to_fit();
+    }
+    gaps
 }
 
 fn sidecar_findings(
@@ -129,32 +173,45 @@ fn sidecar_findings(
     path: &Path,
     examined: &Examined,
     sidecar: &Sidecar,
-    hash_files: bool,
+    depth: Depth,
 ) -> Vec<Finding> {
     let place = sidecar_path(key);
     let mut findings = Vec::new();
-    let hash = (hash_files && sidecar.sha256.is_some()).then(|| hash_file(path));
+    let metadata = fs::metadata(path).ok();
+    // What is no file is named already, and opening a pipe would wait for its other end for ever.
+    let is_hashed = depth != Depth::Fast
+        && sidecar.sha256.is_some()
+        && metadata.as_ref().is_some_and(fs::Metadata::is_file);
+    let hash = is_hashed.then(|| hash_file(path));
     if let Some(Err(error)) = &hash {
         let subject = parquet_path(key);
         let expected = "a file that can be hashed";
-        findings.push(Finding::error(FindingKind::Unreadable, subject, expected, error));
+        let finding = Finding::error(FindingKind::Unreadable, subject, expected, error);
+        findings.push(finding.with_repair(REPLACE));
     }
     let promises = SidecarPromises {
         place: &place,
         key,
+        is_parquet: examined.declared_rows.is_some(),
         footer: examined.footer.as_ref(),
         rows: examined.rows.as_ref(),
         gaps_detected: examined.rows.as_ref().map(|_| examined.gaps_detected),
-        file_size: fs::metadata(path).ok().map(|metadata| metadata.len()),
+        silent: &examined.gaps,
+        row_in_gap: examined.row_in_gap,
+        file_size: metadata.map(|metadata| metadata.len()),
         sha256: hash.as_ref().and_then(|hash| hash.as_deref().ok()),
     };
     findings.extend(check_sidecar(&promises, sidecar));
     findings
 }
 
+fn is_in_order(sidecar: &Sidecar) -> bool {
+    sidecar.gaps.is_sorted_by(|a, b| a.end <= b.start)
+}
+
 /// What the sidecar remembers of the questions that were asked: the file alone cannot tell it.
 fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
-    if !sidecar.gaps.is_sorted_by_key(|gap| gap.start) {
+    if !is_in_order(sidecar) {
         return SilenceFacts::default(); // Not written by us; the sidecar checks say so.
     }
     let classed = |class: GapClass| -> RangeSet {

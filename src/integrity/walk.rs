@@ -1,19 +1,29 @@
 //! Finds the partitions of an archive, and what lies among them that is none.
 //!
-//! Only series folders (`R_100/ticks`, `R_100/candles_60`) are ours to judge. The private folder
-//! and everything else under the root belongs to someone else and is left alone.
+//! Series folders (`R_100/ticks`, `R_100/candles_60`) hold partitions and their sidecars and nothing
+//! else. Of the private folder only what waits there is told: answers that are not published yet,
+//! and files that were set aside. Everything else under the root belongs to someone else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::domain::{Finding, FindingKind, Month, PartitionKey, Series, Symbol};
 use crate::format::Layout;
 use crate::format::layout::kind_of;
 
 use super::checks::{REPLACE, info, shown};
+
+/// How the names of unfinished files end.
+const DRAFT_SUFFIX: &str = ".titan-tmp";
+
+/// Folders below the quarantine; deeper ones are not ours.
+const QUARANTINE_DEPTH: usize = 4;
+
+/// Files in quarantine that are named; the others are counted.
+const MAX_NAMED_SET_ASIDE: usize = 100;
 
 /// One place where a partition is, or where its sidecar says one should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +55,15 @@ pub(crate) fn walk(layout: &Layout, symbols: &[Symbol]) -> Walk {
             walk.symbol(layout, &symbol);
         }
     }
+    walk.staging(layout, symbols);
+    walk.quarantine(layout);
     walk
 }
 
 impl Walk {
     fn symbol(&mut self, layout: &Layout, symbol: &Symbol) {
         let folder = layout.root().join(symbol.as_str());
+        self.link(&folder, symbol.as_str());
         for name in self.entries(&folder, symbol.as_str()) {
             let shown_path = || format!("{symbol}/{}", shown(name.display()));
             match name.to_str().and_then(kind_of) {
@@ -63,7 +76,10 @@ impl Walk {
     fn series(&mut self, layout: &Layout, series: &Series) {
         let place = format!("{}/{}", series.symbol, series.kind.folder());
         let mut months: BTreeMap<Month, bool> = BTreeMap::new();
-        for name in self.entries(&layout.series_dir(series), &place) {
+        let folder = layout.series_dir(series);
+        self.link(&folder, &place);
+        for name in self.entries(&folder, &place) {
+            self.link(&folder.join(&name), &format!("{place}/{}", shown(name.display())));
             let text = name.to_str().unwrap_or_default();
             let month_before = |suffix| text.strip_suffix(suffix)?.parse::<Month>().ok();
             if let Some(month) = month_before(".parquet") {
@@ -83,8 +99,12 @@ impl Walk {
     fn stranger(&mut self, path: &str, name: &OsStr) {
         let expected = "only partitions and their sidecars";
         // Readers that take every `*.parquet` of a folder read this one as well.
-        let is_read = name.to_str().is_some_and(|name| name.ends_with(".parquet"));
-        let finding = if is_read {
+        let ends_with = |suffix| name.to_str().is_some_and(|name| name.ends_with(suffix));
+        let finding = if ends_with(DRAFT_SUFFIX) {
+            let found = "the unfinished file of a run that ended, or of one at work";
+            info(FindingKind::Leftover, path, expected, found)
+                .with_repair("run the same download again: it sweeps what is left of others")
+        } else if ends_with(".parquet") {
             let found = "a Parquet file that is no partition, but that other readers take for one";
             Finding::warning(FindingKind::Stranger, path, expected, found)
                 .with_repair("move it out of the folder")
@@ -92,6 +112,68 @@ impl Walk {
             info(FindingKind::Stranger, path, expected, "something else")
         };
         self.findings.push(finding);
+    }
+
+    /// Tells of a link where the archive has files and folders of its own: runs do not follow it.
+    fn link(&mut self, path: &Path, place: &str) {
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+            let expected = "a file or folder of the archive";
+            let finding =
+                Finding::warning(FindingKind::Stranger, place, expected, "a symbolic link");
+            self.findings.push(finding.with_repair("put what it leads to in its place"));
+        }
+    }
+
+    /// Tells of answers that wait for their month to be published.
+    fn staging(&mut self, layout: &Layout, symbols: &[Symbol]) {
+        let root = layout.staging_root();
+        for symbol in folders(&root).filter_map(|name| name.parse::<Symbol>().ok()) {
+            if !symbols.is_empty() && !symbols.contains(&symbol) {
+                continue;
+            }
+            for kind in folders(&root.join(symbol.as_str())).filter_map(|name| kind_of(&name)) {
+                let series = Series { symbol: symbol.clone(), kind };
+                let folder = root.join(symbol.as_str()).join(kind.folder());
+                for month in folders(&folder).filter_map(|name| name.parse::<Month>().ok()) {
+                    self.staged(layout, &PartitionKey { series: series.clone(), month });
+                }
+            }
+        }
+    }
+
+    fn staged(&mut self, layout: &Layout, key: &PartitionKey) {
+        let n_files = fs::read_dir(layout.staging_dir(key)).map_or(0, Iterator::count);
+        if n_files > 0 {
+            let expected = "every answer in its published month";
+            let found = format!("{n_files} files that wait in the staging");
+            let finding = info(FindingKind::Leftover, key, expected, found);
+            self.findings.push(finding.with_repair("run the same download again"));
+        }
+    }
+
+    /// Tells of what was set aside.
+    fn quarantine(&mut self, layout: &Layout) {
+        let root = layout.quarantine_dir();
+        let mut files = Vec::new();
+        list_files(&root, QUARANTINE_DEPTH, &mut files);
+        files.sort_unstable();
+        let expected = "nothing set aside";
+        let repair = "look at it; what it held is asked again by the next download of its month";
+        for file in files.iter().take(MAX_NAMED_SET_ASIDE) {
+            let path = file.strip_prefix(layout.root()).unwrap_or(file);
+            let finding = info(
+                FindingKind::Leftover,
+                shown(path.display()),
+                expected,
+                "a file that could not be trusted",
+            );
+            self.findings.push(finding.with_repair(repair));
+        }
+        if let Some(more) = files.len().checked_sub(MAX_NAMED_SET_ASIDE).filter(|more| *more > 0) {
+            let found = format!("{more} files more");
+            let path = root.strip_prefix(layout.root()).unwrap_or(&root);
+            self.findings.push(info(FindingKind::Leftover, path.display(), expected, found));
+        }
     }
 
     /// Names in a folder, ascending; a folder that cannot be listed is a finding.
@@ -102,9 +184,28 @@ impl Walk {
         list().unwrap_or_else(|error| {
             let expected = "a folder that can be listed";
             let finding = Finding::error(FindingKind::Unreadable, place, expected, error);
-            self.findings.push(finding);
+            self.findings.push(finding.with_repair("check its permissions, and what lies there"));
             BTreeSet::new()
         })
+    }
+}
+
+/// Names of the folders in a folder, ascending; none if it is not there.
+fn folders(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let names = entries.filter(is_folder).filter_map(|entry| entry.file_name().into_string().ok());
+    names.collect::<BTreeSet<_>>().into_iter()
+}
+
+fn list_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && depth > 0 {
+            list_files(&entry.path(), depth - 1, files);
+        } else if !is_folder {
+            files.push(entry.path());
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
+mod damage;
 mod disk;
 mod download;
 mod faults;
@@ -19,6 +20,7 @@ mod owners;
 mod pace;
 mod poison;
 mod process;
+mod proof;
 mod restate;
 mod status;
 mod stop;

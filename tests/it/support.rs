@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -203,6 +204,14 @@ pub(crate) fn truth(simulator: &Simulator, series: &Series, range: EpochRange) -
         Some((epoch, fields.map(price).collect::<Result<_, _>>().ok()?))
     };
     csv.lines().filter_map(row).collect()
+}
+
+/// The rows of a batch: epochs, and prices in the order of the columns.
+pub(crate) fn column_values(batch: &RecordBatch) -> Vec<(i64, Vec<f64>)> {
+    let epochs = batch.column(0).as_primitive::<Int64Type>();
+    let price = |row: usize, c: usize| batch.column(c).as_primitive::<Float64Type>().value(row);
+    let prices = |row: usize| (1..batch.num_columns()).map(|c| price(row, c)).collect();
+    (0..batch.num_rows()).map(|row| (epochs.value(row), prices(row))).collect()
 }
 
 /// Every row of a Parquet file; panics unless they strictly ascend.

@@ -20,8 +20,8 @@ pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(Failure::cannot_start)?;
     let check = {
-        let settings = settings.clone();
-        tokio::task::spawn_blocking(move || wiring::verify(&settings))
+        let (settings, with_report) = (settings.clone(), context.talk.json);
+        tokio::task::spawn_blocking(move || wiring::verify(&settings, with_report))
     };
     let checked = tokio::select! {
         biased;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::domain::{Finding, Severity};
 
-use super::text::counted;
+use super::text::{counted, thousands};
 use super::write_findings;
 
 /// The outcome of a check.
@@ -19,8 +19,21 @@ pub struct Checked {
     pub n_rows: u64,
     /// All that was found.
     pub findings: Vec<Finding>,
+    /// How candles agree with ticks, if that was looked at.
+    pub bars: Option<Bars>,
     /// The whole report, for `--json`.
     pub report: Value,
+}
+
+/// Candles held against the ticks of their month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bars {
+    /// Those that could be judged.
+    pub n_judged: u64,
+    /// Those that are exactly what their ticks make them.
+    pub n_equal: u64,
+    /// Those that differ by a tick on one of their borders alone.
+    pub n_edge: u64,
 }
 
 impl Checked {
@@ -51,6 +64,17 @@ pub fn write(out: &mut dyn Write, root: &Path, checked: &Checked) -> io::Result<
         counted(checked.count(Severity::Error), "error"),
         counted(checked.count(Severity::Warning), "warning"),
     )?;
+    if let Some(bars) = checked.bars {
+        let n_other = bars.n_judged - bars.n_equal - bars.n_edge;
+        writeln!(
+            out,
+            "candles against ticks: {}, {} equal, {} apart by a tick on the border, {} not equal",
+            counted(bars.n_judged, "bar"),
+            thousands(bars.n_equal),
+            thousands(bars.n_edge),
+            thousands(n_other),
+        )?;
+    }
     write_findings(out, &findings)
 }
 
@@ -61,10 +85,24 @@ mod tests {
     use super::*;
 
     fn check(findings: Vec<Finding>, expected: &str) {
-        let checked = Checked { n_partitions: 1, n_rows: 1_234, findings, report: Value::Null };
+        let checked = Checked { n_partitions: 1, n_rows: 1_234, findings, ..Checked::default() };
+        check_text(&checked, expected);
+    }
+
+    fn check_text(checked: &Checked, expected: &str) {
         let mut out = Vec::new();
-        write(&mut out, Path::new("data_cache"), &checked).unwrap();
+        write(&mut out, Path::new("data_cache"), checked).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn candles_against_ticks_have_a_line_of_their_own() {
+        let bars = Bars { n_judged: 1440, n_equal: 1400, n_edge: 39 };
+        let checked = Checked { bars: Some(bars), ..Checked::default() };
+        let expected = "`data_cache` is sound: 0 partitions, 0 rows, 0 errors, 0 warnings\n\
+             candles against ticks: 1,440 bars, 1,400 equal, 39 apart by a tick on the border, 1 \
+             not equal\n";
+        check_text(&checked, expected);
     }
 
     #[test]

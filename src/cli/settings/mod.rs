@@ -6,23 +6,25 @@ mod parse;
 mod restatement;
 pub mod simulate;
 mod values;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::{Granularity, Kind, Series, Symbol};
+use crate::domain::{Granularity, Kind, Series};
 use crate::download::{DownloadRequest, Window};
 
 use super::args::{
-    AdoptArgs, DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, VerifyArgs, WhatArgs,
+    AdoptArgs, DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs,
 };
 use super::error::Failure;
 pub use values::{
     AdoptSettings, Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate,
-    Talk, Token, VerifySettings, Volume,
+    SampleChoice, Talk, Token, VerifyDepth, VerifySettings, Volume,
 };
+pub use verify::verify;
 
-use parse::{BadValue, choice, day, duration, number, quoted};
+use parse::{BadValue, choice, day, duration, number, quoted, symbol};
 
 /// Requests a minute when nothing is said: 220 are allowed, the rest is for whoever trades.
 pub const DEFAULT_RATE: u32 = 200;
@@ -105,20 +107,6 @@ pub fn talk(args: &TalkArgs, origins: &Origins) -> Result<Talk, SettingsError> {
     Ok(Talk { volume, log_format, json: args.json })
 }
 
-/// Reads what `verify` shall do.
-///
-/// # Errors
-///
-/// If the number of threads is none.
-pub fn verify(args: &VerifyArgs, origins: &Origins) -> Result<VerifySettings, SettingsError> {
-    let threads = args.threads.as_deref().map(|text| number(text, 1..=1024)).transpose();
-    Ok(VerifySettings {
-        root: args.path.clone().unwrap_or_else(|| args.output.clone()),
-        hash_files: !args.fast,
-        threads: named("threads", origins, threads)?,
-    })
-}
-
 /// Reads what `adopt` shall do.
 ///
 /// # Errors
@@ -126,7 +114,7 @@ pub fn verify(args: &VerifyArgs, origins: &Origins) -> Result<VerifySettings, Se
 /// If a symbol or the folder is none.
 pub fn adopt(args: &AdoptArgs, origins: &Origins) -> Result<AdoptSettings, SettingsError> {
     let texts = args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty());
-    let symbols = texts.map(|text| symbol(text, origins)).collect::<Result<_, _>>()?;
+    let symbols = named("symbol", origins, texts.map(symbol).collect())?;
     let root = some_folder(&args.output, origins)?;
     Ok(AdoptSettings { root, symbols, dry_run: args.dry_run })
 }
@@ -194,7 +182,7 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
     let kinds = kinds(args, origins)?;
     let mut series = Vec::new();
     for text in args.symbols.iter().map(|text| text.trim()).filter(|text| !text.is_empty()) {
-        let symbol = symbol(text, origins)?;
+        let symbol = named("symbol", origins, symbol(text))?;
         for kind in &kinds {
             let wanted = Series { symbol: symbol.clone(), kind: *kind };
             if !series.contains(&wanted) {
@@ -209,16 +197,6 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
         ));
     }
     Ok(series)
-}
-
-fn symbol(text: &str, origins: &Origins) -> Result<Symbol, SettingsError> {
-    let symbol = text.parse().map_err(|_| {
-        BadValue::new(
-            format!("{} is not a symbol", quoted(text)),
-            "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
-        )
-    });
-    named("symbol", origins, symbol)
 }
 
 fn kinds(args: &WhatArgs, origins: &Origins) -> Result<Vec<Kind>, SettingsError> {

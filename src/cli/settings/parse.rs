@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
-use crate::domain::Epoch;
+use crate::domain::{Epoch, Symbol};
 
 use super::super::terminal::escaped;
 
@@ -116,6 +116,16 @@ pub(super) fn epoch_or_day(text: &str) -> Result<Epoch, BadValue> {
             ..bad
         }),
     }
+}
+
+/// The name of a symbol.
+pub(super) fn symbol(text: &str) -> Result<Symbol, BadValue> {
+    text.parse().map_err(|_| {
+        BadValue::new(
+            format!("{} is not a symbol", quoted(text)),
+            "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
+        )
+    })
 }
 
 /// One of a few words.

@@ -191,12 +191,40 @@ pub struct AdoptSettings {
 }
 
 /// What `verify` shall do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct VerifySettings {
     /// Folder of the archive.
     pub root: PathBuf,
-    /// Whether whole files are hashed.
-    pub hash_files: bool,
+    /// Only these symbols; empty means all.
+    pub symbols: Vec<Symbol>,
+    /// How closely to check.
+    pub depth: VerifyDepth,
+    /// Which part of the archive; `None` is all of it.
+    pub sample: Option<SampleChoice>,
     /// Files checked at once; `None` is one per core.
     pub threads: Option<usize>,
+    /// Moves so many times the usual one are spikes.
+    pub spike_threshold: f64,
+    /// Prices that stand still so many times as long as usual are frozen.
+    pub frozen_threshold: f64,
+}
+
+/// How closely to check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VerifyDepth {
+    /// Footers and sidecars.
+    Fast,
+    /// Every promise.
+    Full,
+    /// Ticks against candles as well.
+    Deep,
+}
+
+/// Which of so many parts of an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleChoice {
+    /// Counted from 1; `None` is another one every day.
+    pub part: Option<u32>,
+    /// How many there are; at least 1.
+    pub n_parts: u32,
 }

@@ -49,6 +49,27 @@ pub(crate) fn check_footer<'a>(
     findings
 }
 
+/// Checks that the footer agrees with itself and with the Parquet metadata on the number of rows:
+/// all that can be said without reading them.
+pub(crate) fn check_declared_rows(place: &str, footer: &Footer, declared: i64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut count = |expected: String, found: String| {
+        let finding = Finding::error(FindingKind::RecordCount, place, expected, found);
+        findings.push(finding.with_repair(REPLACE));
+    };
+    let promised = footer.record_count;
+    if u64::try_from(declared) != Ok(promised) {
+        let found = format!("{declared} rows in its Parquet metadata");
+        count(format!("{promised} rows as the footer says"), found);
+    }
+    let in_days: u64 = footer.days.iter().map(|day| day.rows).fold(0, u64::saturating_add);
+    if in_days != promised {
+        let found = format!("days of {in_days} rows");
+        count(format!("days of {promised} rows together"), found);
+    }
+    findings
+}
+
 /// Checks that the footer counts and hashes the rows that are there.
 pub(crate) fn check_rows_of_footer(place: &str, footer: &Footer, seen: &RowsSeen) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -51,7 +51,7 @@ pub(crate) struct RowChecks {
     month: EpochRange,
     granularity_secs: Option<i64>,
     answered: Option<Vec<EpochRange>>,
-    grid: Option<Grid>,
+    grid: Option<PriceGrid>,
     n_rows: u64,
     first: Option<Epoch>,
     last: Option<Epoch>,
@@ -71,7 +71,7 @@ impl RowChecks {
     pub(crate) fn new(promises: &RowPromises) -> Self {
         use FindingKind as K;
         let granularity_secs = promises.kind.granularity().map(Granularity::secs);
-        let grid = promises.pip_size.and_then(Grid::new);
+        let grid = promises.pip_size.and_then(PriceGrid::new);
         let month = promises.month.range();
         let grid_text = grid.as_ref().map_or(0, |grid| grid.digits);
         Self {
@@ -252,13 +252,14 @@ pub(crate) fn has_rows(state: CoverageState) -> bool {
 
 /// The prices that have a given number of decimals.
 #[derive(Debug)]
-struct Grid {
+pub(crate) struct PriceGrid {
     digits: u8,
     scale: f64,
 }
 
-impl Grid {
-    fn new(digits: u8) -> Option<Self> {
+impl PriceGrid {
+    /// The prices with `digits` decimals; `None` if doubles cannot tell them apart.
+    pub(crate) fn new(digits: u8) -> Option<Self> {
         let scale = 10_f64.powi(i32::from(digits));
         (digits <= MAX_PIP_SIZE).then_some(Self { digits, scale })
     }
@@ -268,7 +269,7 @@ impl Grid {
     ///
     /// Whole numbers below 2^53 and powers of ten up to 10^22 are exact doubles and division
     /// rounds correctly, so the quotient *is* the nearest double to the decimal: no text is needed.
-    fn quickly_holds(&self, price: f64) -> bool {
+    pub(crate) fn quickly_holds(&self, price: f64) -> bool {
         // Adding and taking away 1.5·2^52 rounds to a whole number, in two instructions where
         // `round` is a function call.
         const ROUNDER: f64 = 6_755_399_441_055_744.0;
@@ -297,7 +298,7 @@ mod tests {
             let text = format!("{whole}e-{digits}");
             let exact: f64 = text.parse().unwrap();
             let price = f64::from_bits(exact.to_bits().wrapping_add_signed(nudge));
-            let grid = Grid::new(digits).unwrap();
+            let grid = PriceGrid::new(digits).unwrap();
             let places = usize::from(digits);
             let truth = format!("{price:.places$}").parse() == Ok(price);
             prop_assert_eq!(grid.holds(price), truth, "{}", price);
@@ -309,7 +310,7 @@ mod tests {
 
     #[test]
     fn knows_prices_beside_the_grid() {
-        let grid = Grid::new(2).unwrap();
+        let grid = PriceGrid::new(2).unwrap();
         for good in [0.01, 252.66, 1e9 + 0.25, 0.29, 1.15, 4e22] {
             assert!(grid.holds(good), "{good}");
         }
@@ -320,6 +321,6 @@ mod tests {
 
     #[test]
     fn a_price_size_beyond_all_doubles_is_not_judged() {
-        assert!(Grid::new(255).is_none());
+        assert!(PriceGrid::new(255).is_none());
     }
 }

@@ -5,17 +5,24 @@ use std::fmt::Display;
 use chrono::DateTime;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Kind, PartitionKey,
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Gap, Kind, PartitionKey,
     PartitionState,
 };
 use crate::format::sidecar::SCHEMA_VERSION;
 use crate::format::{FORMAT_VERSION, Footer, Sidecar};
 
 use super::rows::RowsSeen;
+use super::tally::Tally;
 use super::{REPLACE, RUN_AGAIN, info, shown};
 
 /// Coverage ranges that are read; building a coverage takes the square of their number.
 const MAX_COVERAGE_RANGES: usize = 10_000;
+
+/// No learned threshold is longer; see `gaps`. A list made with a chosen one may leave out more.
+const LONGEST_LEARNED_SECS: i64 = 1800;
+
+/// A list without any gap may have been made with a threshold up to this: longer than a week-end.
+const LONGEST_UNLISTED_SECS: i64 = 4 * 86_400;
 
 /// What a sidecar is held against.
 pub(crate) struct SidecarPromises<'a> {
@@ -23,12 +30,18 @@ pub(crate) struct SidecarPromises<'a> {
     pub(crate) place: &'a str,
     /// The partition whose place it has.
     pub(crate) key: &'a PartitionKey,
+    /// Whether the file could be opened as Parquet.
+    pub(crate) is_parquet: bool,
     /// The footer of the Parquet file, if it has one of ours.
     pub(crate) footer: Option<&'a Footer>,
     /// The rows of the Parquet file, if they could be read to the end.
     pub(crate) rows: Option<&'a RowsSeen>,
     /// Gaps as the old key counts them, if the rows could be read to the end.
     pub(crate) gaps_detected: Option<u64>,
+    /// The silent stretches of the rows, if they could be read to the end.
+    pub(crate) silent: &'a [Gap],
+    /// A row where the sidecar says the partition is silent.
+    pub(crate) row_in_gap: Option<Epoch>,
     /// Size of the Parquet file in bytes.
     pub(crate) file_size: Option<u64>,
     /// SHA-256 of the Parquet file, if it was asked for.
@@ -42,6 +55,8 @@ pub(crate) fn check_sidecar(promises: &SidecarPromises<'_>, sidecar: &Sidecar) -
     check.file_agrees(promises, sidecar);
     if let Some(rows) = promises.rows {
         check.rows_agree(rows, sidecar);
+    } else if let Some(footer) = promises.footer {
+        check.counts_agree(footer.record_count, sidecar);
     }
     if !sidecar.is_foreign() {
         check.our_part(promises, sidecar);
@@ -108,12 +123,15 @@ impl Check<'_> {
         }
     }
 
-    fn rows_agree(&mut self, rows: &RowsSeen, sidecar: &Sidecar) {
-        if rows.n_rows != sidecar.record_count {
+    fn counts_agree(&mut self, n_rows: u64, sidecar: &Sidecar) {
+        if n_rows != sidecar.record_count {
             let expected = format!("{} rows as the sidecar says", sidecar.record_count);
-            let found = format!("{} rows", rows.n_rows);
-            self.error(FindingKind::RecordCount, expected, found, REPLACE);
+            self.error(FindingKind::RecordCount, expected, format!("{n_rows} rows"), REPLACE);
         }
+    }
+
+    fn rows_agree(&mut self, rows: &RowsSeen, sidecar: &Sidecar) {
+        self.counts_agree(rows.n_rows, sidecar);
         if let (Some(first), Some(last)) = (rows.first, rows.last) {
             self.key("start_epoch", first.secs(), sidecar.start_epoch);
             self.key("end_epoch", last.secs(), sidecar.end_epoch);
@@ -132,15 +150,20 @@ impl Check<'_> {
         }
         let month = promises.key.month;
         self.key("month", month.to_string(), or_null(sidecar.month.as_ref()));
-        self.gaps_agree(month.range(), sidecar);
+        self.nothing_is_left_out(sidecar);
+        self.gaps_agree(month.range(), promises.row_in_gap, sidecar);
+        self.no_silence_is_hidden(promises.silent, sidecar);
         if sidecar.coverage.len() > MAX_COVERAGE_RANGES {
             let found = format!("{} ranges", sidecar.coverage.len());
             self.mismatch("coverage of at most 10000 ranges", found, RUN_AGAIN);
             return;
         }
         let coverage = sidecar.coverage();
+        self.coverage_is_canonical(&coverage, sidecar);
         match promises.footer {
             Some(footer) => self.footer_agrees(footer, &coverage, sidecar),
+            // Of a file that is no Parquet at all it is said already.
+            None if !promises.is_parquet => {}
             None => self.mismatch("a file with our footer", "no readable footer", REPLACE),
         }
         if promises.rows.is_some_and(|rows| rows.n_rows == 0) {
@@ -180,7 +203,46 @@ impl Check<'_> {
         }
     }
 
-    fn gaps_agree(&mut self, month: EpochRange, sidecar: &Sidecar) {
+    /// Keys that files of the Python tool may lack and ours never do.
+    fn nothing_is_left_out(&mut self, sidecar: &Sidecar) {
+        for (name, is_there) in
+            [("sha256", sidecar.sha256.is_some()), ("file_size", sidecar.file_size.is_some())]
+        {
+            if !is_there {
+                self.mismatch(format!("`{name}` of the file"), "none", RUN_AGAIN);
+            }
+        }
+        if sidecar.locked {
+            let expected = "a partition that may grow";
+            let found = "`locked` true: no run changes it";
+            self.findings.push(info(FindingKind::Locked, self.place, expected, found));
+        }
+    }
+
+    /// Equal knowledge is written in one way: ranges that overlap or touch in one state hide what
+    /// is meant.
+    fn coverage_is_canonical(&mut self, coverage: &Coverage, sidecar: &Sidecar) {
+        let canonical = coverage.ranges();
+        let said = sidecar.coverage.iter();
+        let is_canonical = said.len() == canonical.len()
+            && said
+                .zip(canonical)
+                .all(|(said, c)| (said.start, said.end, said.state) == (c.start, c.end, c.state));
+        if !is_canonical {
+            let expected = "`coverage` ascending, disjoint and merged";
+            let found = "ranges that overlap, touch in one state or stand in another order";
+            self.mismatch(expected, found, RUN_AGAIN);
+        }
+        let backward = |c: &&crate::format::SidecarCoverage| {
+            c.asked_first.zip(c.asked_last).is_some_and(|(first, last)| first > last)
+        };
+        if let Some(range) = sidecar.coverage.iter().find(backward) {
+            let found = format!("the other way round for the range from {}", range.start);
+            self.mismatch("`asked_first` not after `asked_last`", found, RUN_AGAIN);
+        }
+    }
+
+    fn gaps_agree(&mut self, month: EpochRange, row_inside: Option<Epoch>, sidecar: &Sidecar) {
         let inside = |start: Epoch, end: Epoch| {
             EpochRange::new(start, end).is_some_and(|range| month.covers(range))
         };
@@ -189,6 +251,26 @@ impl Check<'_> {
         if !legal {
             let found = "gaps outside it, empty or in another order";
             self.mismatch("`gaps` inside the month, ascending", found, RUN_AGAIN);
+        }
+        if let Some(row) = row_inside {
+            self.mismatch("`gaps` in which there is no row", format!("a row at {row}"), RUN_AGAIN);
+        }
+    }
+
+    /// What is silent for longer than something that is listed has to be listed as well. Which
+    /// threshold the list was made with is not written down; it was not beyond all of these.
+    fn no_silence_is_hidden(&mut self, silent: &[Gap], sidecar: &Sidecar) {
+        let secs = |gap: &Gap| gap.end.since(gap.start);
+        let shortest = sidecar.gaps.iter().map(secs).min().unwrap_or(LONGEST_UNLISTED_SECS);
+        let limit = shortest.max(LONGEST_LEARNED_SECS);
+        let is_listed = |gap: &Gap| {
+            let behind = sidecar.gaps.partition_point(|listed| listed.end <= gap.start);
+            sidecar.gaps.get(behind).is_some_and(|listed| listed.start < gap.end)
+        };
+        let hidden = silent.iter().find(|gap| secs(gap) > limit && !is_listed(gap));
+        if let Some(gap) = hidden {
+            let found = format!("none of {} to {}", gap.start, gap.end);
+            self.mismatch("every long silence among `gaps`", found, RUN_AGAIN);
         }
     }
 
@@ -224,10 +306,12 @@ impl Check<'_> {
 
     /// Tells of seconds whose answer is still owed: those that failed, and those between answers.
     fn nothing_is_missing(&mut self, month: EpochRange, coverage: &Coverage) {
+        let expected = "an answer for every second that was asked for";
+        let mut unanswered = Tally::errors(FindingKind::CoverageMissing, expected);
         for failed in coverage.select(|state| state == CoverageState::Failed).iter() {
-            let found = format!("every attempt failed for {failed}");
-            self.error(FindingKind::CoverageMissing, "an answer for it", found, RUN_AGAIN);
+            unanswered.note(failed.start(), || format!("every attempt failed for {failed}"));
         }
+        unanswered.into_findings(self.place, RUN_AGAIN, &mut self.findings);
         let ranges = coverage.ranges();
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return };
         let span = EpochRange::new(first.start, last.end).and_then(|span| span.intersect(month));

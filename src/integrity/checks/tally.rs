@@ -34,6 +34,20 @@ impl Tally {
         Self { severity: Severity::Warning, max_named, ..Self::errors(kind, expected) }
     }
 
+    /// Starts at zero; a broken promise is an error, and the first `max_named` are named.
+    pub(crate) fn named_errors(
+        kind: FindingKind,
+        expected: impl Into<String>,
+        max_named: usize,
+    ) -> Self {
+        Self { max_named, ..Self::errors(kind, expected) }
+    }
+
+    /// Starts at zero; what is seen is worth knowing, and the first `max_named` are named.
+    pub(crate) fn infos(kind: FindingKind, expected: impl Into<String>, max_named: usize) -> Self {
+        Self { severity: Severity::Info, max_named, ..Self::errors(kind, expected) }
+    }
+
     /// Counts one more; `found` is only asked for as long as rows are named.
     pub(crate) fn note(&mut self, epoch: Epoch, found: impl FnOnce() -> String) {
         self.n += 1;

@@ -32,6 +32,9 @@ use super::wall::WallSearch;
 /// are still on their way. Each holds about a chunk of rows, so this bounds the memory.
 const MAX_ACTIVE: usize = 4;
 
+/// Months encoded at once: each holds a row group. Others wait with all their rows on disk.
+const MAX_PUBLISHING: usize = 2;
+
 /// Writes to disk under way before asking pauses: a slow disk slows the asking, not fills memory.
 const MAX_DISK: usize = 4;
 
@@ -340,6 +343,10 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             return;
         }
         self.stage(id, true);
+        let is_publishing = |active: &&Active| active.phase == Phase::Publishing;
+        if self.active.values().filter(is_publishing).count() >= MAX_PUBLISHING {
+            return;
+        }
         let Some(active) = self.active.get_mut(&id).filter(|active| active.n_staging == 0) else {
             return;
         };

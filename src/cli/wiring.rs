@@ -255,7 +255,7 @@ impl Session {
         let asking = |what| move |source| DownloadError::Source { what, source };
         let now = self.source.server_time().await.map_err(asking("the time"))?;
         let window = request.window.resolve(now)?;
-        self.options.check_accepted(&request.series, window)?;
+        self.options.check_accepted(&request.series, window, now)?;
         let instruments = self.source.instruments().await.map_err(asking("its symbols"))?;
         let is_offered = |series: &&Series| instruments.iter().any(|i| i.symbol == series.symbol);
         Ok(request.series.iter().filter(is_offered).cloned().collect())
@@ -266,6 +266,15 @@ impl Session {
         let store = Arc::clone(&self.store);
         // A panic in there is a bug, and goes on up here.
         match tokio::task::spawn_blocking(move || store.prepare()).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// Says in the archive that its prices are invented.
+    pub(super) async fn mark_invented(&self) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.store);
+        match tokio::task::spawn_blocking(move || store.mark_invented()).await {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }

@@ -25,8 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Coverage, CoverageState, EpochRange, PartitionKey, RangeSet, Series, SourceError, StoreError,
-    Wall,
+    Coverage, CoverageState, Epoch, EpochRange, PartitionKey, RangeSet, Series, SourceError,
+    StoreError, Wall,
 };
 
 use engine::{Ended, Engine, Worked};
@@ -79,14 +79,17 @@ impl DownloadOptions {
         &self,
         series: &[Series],
         window: EpochRange,
+        now: Epoch,
     ) -> Result<(), DownloadError> {
-        let is_beside = |key: &&PartitionKey| {
-            series.contains(&key.series) && key.month.range().intersect(window).is_none()
+        let is_cut = |key: &&PartitionKey| {
+            let month = key.month.range();
+            let until_now = EpochRange::new(month.start(), month.end().min(now)).unwrap_or(month);
+            series.contains(&key.series) && !window.covers(until_now)
         };
-        match self.accept_restatement.iter().find(is_beside) {
+        match self.accept_restatement.iter().find(is_cut) {
             Some(key) => Err(DownloadError::Restatement {
                 key: key.clone(),
-                why: "the month is not in the range asked for",
+                why: "the whole month has to be in the range asked for",
             }),
             None => Ok(()),
         }

@@ -88,7 +88,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
     let asked = source.server_time().await.map_err(asking("the time"))?;
     let clock = ServerClock { asked, at: Instant::now() };
     let window = request.window.resolve(asked)?;
-    options.check_accepted(&request.series, window)?;
+    options.check_accepted(&request.series, window, asked)?;
     let instruments = source.instruments().await.map_err(asking("its symbols"))?;
     let facts = blocking(store, |store| Ok(store.load_facts())).await?;
     let mut prepared = Prepared {
@@ -115,7 +115,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
                 continue;
             }
         };
-        let known = prepared.known(series);
+        let known = prepared.known(series, options.ask_everything);
         let cap = prepared.facts.page_cap.unwrap_or(options.assumed_page_cap);
         let continuous = (!instrument.market.is_empty()).then(|| instrument.is_continuous());
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
@@ -166,8 +166,11 @@ pub(super) async fn prepare<S: Source, P: Store>(
 }
 
 impl Prepared {
-    fn known(&self, series: &Series) -> SeriesFacts {
-        self.facts.series.get(&fact_name(series)).copied().unwrap_or_default()
+    /// A wall seen in the future belongs to another clock; who asks everything asks for it too.
+    fn known(&self, series: &Series, ask_everything: bool) -> SeriesFacts {
+        let known = self.facts.series.get(&fact_name(series)).copied().unwrap_or_default();
+        let is_usable = |wall: &Wall| wall.seen_at <= self.clock.asked && !ask_everything;
+        SeriesFacts { wall: known.wall.filter(is_usable), ..known }
     }
 
     fn take(&mut self, series: &Series, planned: PlannedSeries) {
@@ -261,6 +264,10 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             let stored = load(self.store, &key).await?;
             if stored.locked && self.options.accept_restatement.contains(&key) {
                 return Err(SeriesError::Locked(key));
+            }
+            if self.options.accept_restatement.contains(&key) && stored.restatement_accepted {
+                let hint = "its newer prices were accepted before; `--no-resume` compares anew";
+                tracing::warn!(partition = %key, hint);
             }
             let mut missing = self.missing(&stored, &key, wanted);
             let mut again = RangeSet::new();

@@ -45,6 +45,11 @@ impl Layout {
         self.root.join(PRIVATE)
     }
 
+    /// Marks an archive of invented prices.
+    pub fn invented_mark(&self) -> PathBuf {
+        self.private_dir().join("invented-prices")
+    }
+
     /// Folder of the locks, one file per series.
     pub fn locks_dir(&self) -> PathBuf {
         self.private_dir().join("locks")

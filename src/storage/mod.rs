@@ -206,6 +206,20 @@ impl ParquetStore {
         }
     }
 
+    /// Marks the archive as one of invented prices, durably, before any of them comes into it.
+    ///
+    /// # Errors
+    ///
+    /// If the mark cannot be written.
+    pub fn mark_invented(&self) -> Result<(), StoreError> {
+        let mark = self.layout.invented_mark();
+        atomic::confine(self.layout.root(), &mark)?;
+        if mark.exists() {
+            return Ok(());
+        }
+        atomic::write_file(&mark, &self.names.next(), b"the prices of this archive are invented\n")
+    }
+
     fn probe(&self, dir: &Path) -> Result<(), StoreError> {
         let draft = Draft::create(&dir.join("probe"), &self.names.next())?;
         draft.writer()?.write_all(b"probe").map_err(io_error("write", draft.path()))?;

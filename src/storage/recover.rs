@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, Month,
-    PartitionKey, Record, Series, SilenceFacts, StoreError, StoredPartition,
+    PartitionKey, PartitionState, Record, Series, SilenceFacts, StoreError, StoredPartition,
 };
 use crate::format::{FORMAT_VERSION, Layout, Sidecar};
 
@@ -129,11 +129,11 @@ impl<'a> Remains<'a> {
             return Err(damaged(&self.sidecar, "was written by a newer version of this program"));
         }
         let intent = self.staging.intent(self.access)?;
-        let Some(file_size) = self.file_size()? else { return self.without_file() };
+        let Some(file_size) = self.file_size()? else { return self.without_file::<R>() };
         let sidecar_fits = sidecar.as_ref().is_some_and(|sidecar| self.fits(sidecar, file_size));
         match intent {
             Some(intent) => self.finish::<R>(&intent, sidecar, sidecar_fits),
-            None if sidecar_fits => Ok(sidecar),
+            None if sidecar_fits && self.footer_agrees(sidecar.as_ref()) => Ok(sidecar),
             None => self.examine::<R>(sidecar.as_ref()),
         }
     }
@@ -329,20 +329,30 @@ impl<'a> Remains<'a> {
         Ok(())
     }
 
-    /// No Parquet file: a sidecar without one describes nothing.
-    fn without_file(&self) -> Result<Option<Sidecar>, StoreError> {
+    /// No Parquet file: a sidecar without one describes nothing that is left. What it held was
+    /// answered once, so it is lost and not unknown.
+    fn without_file<R: Record>(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
-            self.set_aside(
-                FindingKind::SidecarMismatch,
-                &problem,
-                ", and its rows are asked again",
-            )?;
+            self.give_up::<R>(FindingKind::SidecarMismatch, &problem)?;
         }
         if self.access == Access::Owner {
             self.staging.forget_intent()?;
         }
         Ok(None)
+    }
+
+    /// Tells whether the footer says the same of what was answered. Only of months that are still
+    /// worked on: what is sealed is not looked at every night.
+    fn footer_agrees(&self, sidecar: Option<&Sidecar>) -> bool {
+        let Some(sidecar) = sidecar else { return true };
+        if sidecar.state == Some(PartitionState::Sealed) {
+            return true;
+        }
+        PartitionFile::open(&self.parquet).is_ok_and(|file| {
+            file.footer.coverage == sidecar.coverage()
+                && file.footer.record_count == sidecar.record_count
+        })
     }
 
     fn fits(&self, sidecar: &Sidecar, file_size: u64) -> bool {
@@ -362,7 +372,9 @@ impl<'a> Remains<'a> {
     fn read_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
         let Some(bytes) = read_if_any(&self.sidecar)? else { return Ok(None) };
         let foreign = || Said::read(&bytes).map(|said| said.to_sidecar(self.key));
-        Ok(Sidecar::from_json(&bytes).ok().or_else(foreign))
+        let read = Sidecar::from_json(&bytes).ok().or_else(foreign);
+        // Who cannot be understood and yet forbids to be modified is obeyed.
+        Ok(read.or_else(|| Said::locked(&bytes).map(|said| said.to_sidecar(self.key))))
     }
 
     fn file_size(&self) -> Result<Option<u64>, StoreError> {

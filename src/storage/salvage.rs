@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::domain::{
@@ -58,6 +59,11 @@ pub(super) fn salvage<R: Record>(
 ) -> Result<Salvaged, StoreError> {
     let described = sidecar.and_then(|sidecar| described(key, sidecar));
     let file = match PartitionFile::open(path) {
+        Err(Unusable::Unknown(StoreError::Io { source, .. }))
+            if source.kind() == ErrorKind::NotFound =>
+        {
+            None
+        }
         Err(Unusable::Unknown(error)) => return Err(error),
         Ok(file) if file.footer.key == *key => Some(file),
         // The footer is of no use; the rows may be, if the sidecar says what they were.

@@ -126,3 +126,15 @@ fn bad_budgets_are_refused() {
     }
     assert!(!sandbox.path("data").exists());
 }
+
+/// Answers that only wait in the staging are real prices too.
+#[test]
+fn invented_prices_never_come_among_staged_ones() {
+    let server = Server::start(&[]);
+    let sandbox = Sandbox::new();
+    sandbox.run(&twenty_days(&server.url, &["--max-requests", "20"])).expect(3);
+    assert!(!sandbox.path(FILE).exists());
+    let demo = ["--demo", "--symbol", "R_100", "--kind", "candles", "--test", "--output", "data"];
+    let ran = sandbox.run(&demo).expect(2);
+    assert!(ran.stderr.contains("holds real prices"), "{}", ran.stderr);
+}

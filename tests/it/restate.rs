@@ -114,7 +114,7 @@ fn a_wish_that_cannot_be_fulfilled_is_refused() {
     };
     check("R_100/candles_60/2026-13", "cannot read `--accept-restatement`");
     check("R_100/ticks/2026-02", "is of a series that is not downloaded");
-    check("R_100/candles_60/2026-02,R_100/candles_60/2026-04", "not in the range asked for");
+    check("R_100/candles_60/2026-02,R_100/candles_60/2026-04", "has to be in the range asked for");
     download(&sandbox, &server, &[]).expect(0);
     let mut locked = sidecar(&sandbox);
     locked["locked"] = json!(true);
@@ -235,4 +235,16 @@ fn a_conflict_seen_before_a_run_was_stopped_is_told_after_it() {
         download(&sandbox, &honest, &[]).expect(1);
         assert!(n_findings(&sandbox, "conflicting_tick", "error") > 0, "{signal}");
     }
+}
+
+/// Half of a month would keep the old prices of the other half, and never ask for them again.
+#[test]
+fn newer_prices_are_accepted_for_whole_months_only() {
+    let sandbox = Sandbox::new();
+    let server = Server::start(&[]);
+    let accept = ["--accept-restatement", "R_100/candles_60/2026-02"];
+    let half = arguments(&server, ["2026-02-10", "2026-03-02"], &accept);
+    let ran = sandbox.run(&half).expect(2);
+    assert!(ran.stderr.contains("the whole month has to be in the range"), "{}", ran.stderr);
+    assert!(!sandbox.path("data").exists());
 }

@@ -24,6 +24,7 @@ pub(crate) fn run(settings: &AdoptSettings, context: &Context) -> Result<ExitCod
         let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
         return Err(failure.with_hint("name the folder of the old cache with `--output`"));
     }
+    super::mixing::refuse_real(root)?;
     let mut adopter = Adopter::open(settings, &context.session)?;
     let result = taken_over(settings, &mut adopter)?;
     let exit = exit(&result);

@@ -150,6 +150,9 @@ impl Work<'_> {
         let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
         if !offered.is_empty() {
             session.prepare().await.map_err(|error| self.failure(error.into()))?;
+            if self.settings.endpoint.is_none() {
+                session.mark_invented().await.map_err(|error| self.failure(error.into()))?;
+            }
         }
         let mut ours = Vec::new();
         let mut held = Vec::new();

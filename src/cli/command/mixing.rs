@@ -1,10 +1,11 @@
 //! Keeps invented prices and real ones apart: they look alike, and once mixed nothing tells them
 //! apart again.
+//!
+//! An archive of invented prices bears a mark, made before the first of them comes into it. Where
+//! anything lies that no mark speaks for, it counts as real: who cannot tell, refuses.
 
 use std::fs;
 use std::path::Path;
-
-use serde_json::Value;
 
 use crate::domain::Series;
 use crate::format::Layout;
@@ -14,38 +15,48 @@ use super::super::error::Failure;
 /// Name of the built-in simulated exchange where others have their URL.
 pub(super) const DEMO: &str = "demo";
 
-/// Refuses a folder whose partitions of `series` are of the other sort.
+/// Refuses an archive of the other sort.
 ///
 /// # Errors
 ///
 /// If invented prices would come among real ones, or the other way round.
 pub(super) fn refuse(root: &Path, series: &[Series], is_demo: bool) -> Result<(), Failure> {
-    let layout = Layout::new(root);
-    for series in series {
-        let folder = layout.series_dir(series);
-        let Some(was_demo) = holds_demo(&folder) else { continue };
-        if was_demo == is_demo {
-            continue;
-        }
-        let (held, wanted) = if was_demo { ("invented", "real") } else { ("real", "invented") };
-        return Err(Failure::cannot_start(format!(
-            "`{}` holds {held} prices and would get {wanted} ones",
-            folder.display()
-        ))
-        .with_hint("give `--demo` a folder of its own with `--output`"));
+    if !is_demo {
+        return refuse_real(root);
     }
-    Ok(())
+    let layout = Layout::new(root);
+    let mut places: Vec<_> = series.iter().map(|series| layout.series_dir(series)).collect();
+    places.extend([layout.staging_root(), layout.source_facts()]);
+    if layout.invented_mark().exists() || !places.iter().any(|place| holds_anything(place)) {
+        return Ok(());
+    }
+    Err(mixed(root, "real", "invented"))
 }
 
-/// Whether the partitions in `folder` are invented; `None` if there are none. The first sidecar
-/// speaks for all, because each run comes through here.
-fn holds_demo(folder: &Path) -> Option<bool> {
-    let is_sidecar = |path: &Path| path.to_string_lossy().ends_with(".metadata.json");
-    let entries = fs::read_dir(folder).ok()?;
-    let path = entries.flatten().map(|entry| entry.path()).find(|path| is_sidecar(path))?;
-    let text = fs::read(path).ok()?;
-    let sidecar: Value = serde_json::from_slice(&text).ok()?;
-    Some(sidecar["source"]["endpoint"] == DEMO)
+/// Refuses an archive of invented prices.
+///
+/// # Errors
+///
+/// If real prices would come among invented ones.
+pub(super) fn refuse_real(root: &Path) -> Result<(), Failure> {
+    match Layout::new(root).invented_mark().exists() {
+        true => Err(mixed(root, "invented", "real")),
+        false => Ok(()),
+    }
+}
+
+fn mixed(root: &Path, held: &str, wanted: &str) -> Failure {
+    let root = root.display();
+    Failure::cannot_start(format!("`{root}` holds {held} prices and would get {wanted} ones"))
+        .with_hint("give `--demo` a folder of its own with `--output`")
+}
+
+/// Whether there is a file, or a folder with anything in it. What cannot be read counts.
+fn holds_anything(place: &Path) -> bool {
+    match fs::read_dir(place) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]
@@ -55,26 +66,28 @@ mod tests {
     use super::super::super::report::samples;
     use super::*;
 
-    fn check(endpoint: Option<&str>, is_demo: bool, is_refused: bool) {
+    fn check(found: Option<&str>, for_demo: bool, for_real: bool) {
         let root = tempfile::tempdir().unwrap();
-        let series = samples::series(Kind::Ticks);
-        if let Some(endpoint) = endpoint {
-            let sidecar = Layout::new(root.path()).sidecar(&samples::key(Kind::Ticks, "2026-03"));
-            fs::create_dir_all(sidecar.parent().unwrap()).unwrap();
-            let text = serde_json::json!({ "source": { "endpoint": endpoint } }).to_string();
-            fs::write(sidecar, text).unwrap();
+        if let Some(found) = found {
+            let path = root.path().join(found);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "something").unwrap();
         }
-        let result = refuse(root.path(), &[series], is_demo);
-        assert_eq!(result.is_err(), is_refused, "{endpoint:?} {is_demo}");
+        let series = [samples::series(Kind::Ticks)];
+        assert_eq!(refuse(root.path(), &series, true).is_ok(), for_demo, "{found:?}");
+        assert_eq!(refuse(root.path(), &series, false).is_ok(), for_real, "{found:?}");
+        assert_eq!(refuse_real(root.path()).is_ok(), for_real, "{found:?}");
     }
 
     #[test]
     fn invented_and_real_prices_stay_apart() {
-        check(None, true, false);
-        check(None, false, false);
-        check(Some("demo"), true, false);
-        check(Some("demo"), false, true);
-        check(Some("wss://source.example"), true, true);
-        check(Some("wss://source.example"), false, false);
+        check(None, true, true);
+        check(Some(".titan/invented-prices"), true, false);
+        // Whatever nobody marked counts as real.
+        check(Some("R_100/ticks/2026-03.parquet"), false, true);
+        check(Some("R_100/ticks/2026-03.metadata.json"), false, true);
+        check(Some(".titan/staging/R_50/ticks/2026-03/1-2.segment"), false, true);
+        check(Some(".titan/source-facts.json"), false, true);
+        check(Some("R_50/notes.txt"), true, true);
     }
 }

@@ -14,10 +14,11 @@ use std::fmt;
 use crate::domain::{Finding, FindingKind, Severity};
 
 /// What to do where rows cannot be trusted.
-pub(crate) const REPLACE: &str = "move the file away and download the month again";
+pub(crate) const REPLACE: &str =
+    "run the download of this month again with `--no-resume`; its good days are kept";
 
 /// What to do where the rows are good and something about them is not.
-pub(crate) const RUN_AGAIN: &str = "run the download of this month again";
+pub(crate) const RUN_AGAIN: &str = "run the download of this month again with `--no-resume`";
 
 /// Longest text taken over from a file into a finding.
 const MAX_SHOWN_CHARS: usize = 200;

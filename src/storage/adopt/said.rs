@@ -37,6 +37,21 @@ impl Said {
         (!said.contains_key("format_version")).then_some(Self(said))
     }
 
+    /// Reads as much as it takes of a sidecar that cannot be understood, if it says in any way that
+    /// it is locked.
+    pub(in crate::storage) fn locked(bytes: &[u8]) -> Option<Self> {
+        let said = match serde_json::from_slice(bytes) {
+            Ok(said) => Self(said),
+            Err(_) => {
+                let text: String = String::from_utf8_lossy(bytes).split_whitespace().collect();
+                let (_, value) = text.split_once("\"locked\":")?;
+                let is_free = ["false", "null", "0"].iter().any(|free| value.starts_with(free));
+                Self(Map::from_iter([("locked".to_owned(), Value::Bool(!is_free))]))
+            }
+        };
+        said.is_locked().then_some(said)
+    }
+
     /// The sidecar in our words; what it does not say is null, none or nought.
     pub(in crate::storage) fn to_sidecar(&self, key: &PartitionKey) -> Sidecar {
         let series = &key.series;

@@ -317,6 +317,32 @@ fn a_locked_partition_is_never_modified() {
 }
 
 #[test]
+fn a_lock_is_obeyed_however_it_is_written() {
+    for value in ["\"true\"", "1", "\"yes\"", "[]"] {
+        let (archive, _) = published();
+        let text = String::from_utf8(archive.sidecar().to_json()).unwrap();
+        let spoiled = text.replace("\"locked\": false", &format!("\"locked\": {value}"));
+        assert_ne!(spoiled, text);
+        for spoiled in [spoiled.as_str(), &spoiled[..spoiled.len() / 2]] {
+            fs::write(archive.sidecar_path(), spoiled).unwrap();
+            let before = archive.files();
+            assert!(load_owned(&archive.store("next")).unwrap().locked, "{value}");
+            assert_eq!(archive.files(), before, "{value}");
+        }
+    }
+}
+
+#[test]
+fn a_sidecar_that_claims_more_than_its_footer_is_not_believed() {
+    let (archive, _) = published();
+    let mut claims = archive.sidecar();
+    let covered = claims.coverage();
+    claims.coverage.last_mut().unwrap().end = claims.coverage.last().unwrap().end.plus(3600);
+    fs::write(archive.sidecar_path(), claims.to_json()).unwrap();
+    assert_eq!(load_owned(&archive.store("next")).unwrap().published, covered);
+}
+
+#[test]
 fn a_newer_format_is_left_alone() {
     let (archive, _) = published();
     let newer = Sidecar { format_version: Some(99), ..archive.sidecar() };

@@ -181,3 +181,16 @@ fn a_damaged_footer_is_made_good_by_the_sidecar() {
     assert_eq!(read_rows::<Tick>(&archive.parquet()), rows);
     assert!(published.findings[0].found.contains("nothing of what it proved is lost"));
 }
+
+#[test]
+fn a_file_that_vanished_was_held_once() {
+    let (archive, _) = archive();
+    fs::remove_file(archive.parquet()).unwrap();
+    let store = archive.store("next");
+    let stored = load_owned(&store).unwrap();
+    assert_eq!(stored.lost, RangeSet::from(range(0, COVERED)), "lost, and not unknown");
+    assert!(stored.has_remarks, "and somebody is told");
+    assert!(!archive.sidecar_path().exists());
+    // Nothing of it is taken for an answer.
+    assert_eq!(stored.coverage().missing(range(0, COVERED)), RangeSet::from(range(0, COVERED)));
+}

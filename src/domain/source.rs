@@ -165,7 +165,7 @@ impl ErrorKind {
 
 /// A request that was not answered.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[error("{message}{}", told(*attempts))]
 pub struct SourceError {
     /// What can be done about it.
     pub kind: ErrorKind,
@@ -183,6 +183,11 @@ pub struct SourceError {
     /// The cause beneath, if another library reported it.
     #[source]
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// One attempt goes without saying.
+fn told(attempts: u32) -> String {
+    if attempts > 1 { format!(" (after {attempts} attempts)") } else { String::new() }
 }
 
 impl SourceError {

@@ -242,7 +242,9 @@ mod tests {
         let mut script = vec![Err(ErrorKind::RateLimited); 20];
         script.extend([Err(ErrorKind::Transport); 7]);
         let source = Retried::new(Scripted::new(script), PLAIN, observer());
-        assert_eq!(fetch(&source).await.unwrap_err().attempts, 7);
+        let error = fetch(&source).await.unwrap_err();
+        assert_eq!(error.attempts, 7);
+        assert!(error.to_string().ends_with(" (after 7 attempts)"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -263,19 +263,23 @@ impl Session {
 
     /// Makes the folders and proves that they can be written.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        let store = Arc::clone(&self.store);
-        // A panic in there is a bug, and goes on up here.
-        match tokio::task::spawn_blocking(move || store.prepare()).await {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        self.with_store(ParquetStore::prepare).await
     }
 
     /// Says in the archive that its prices are invented.
     pub(super) async fn mark_invented(&self) -> Result<(), StoreError> {
+        self.with_store(ParquetStore::mark_invented).await
+    }
+
+    /// Does `work` on a thread that may block.
+    async fn with_store(
+        &self,
+        work: fn(&ParquetStore) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || store.mark_invented()).await {
+        match tokio::task::spawn_blocking(move || work(&store)).await {
             Ok(result) => result,
+            // A panic in there is a bug, and goes on up here.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
     }

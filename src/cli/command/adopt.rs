@@ -1,7 +1,5 @@
 //! `adopt`: take over the partitions of another tool in a folder. Asks nobody, deletes nothing.
 
-use std::io;
-
 use crate::domain::{Severity, StoreError};
 use crate::storage::Fate;
 
@@ -17,13 +15,7 @@ use super::Context;
 /// Takes over what is there, or shows what would become of it.
 pub(crate) fn run(settings: &AdoptSettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    if let Err(error) = std::fs::read_dir(root) {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot read the folder `{0}`")]
-        struct CannotRead(String, #[source] io::Error);
-        let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
-        return Err(failure.with_hint("name the folder of the old cache with `--output`"));
-    }
+    super::must_be_readable(root, "the old cache")?;
     super::mixing::refuse_real(root)?;
     let mut adopter = Adopter::open(settings, &context.session)?;
     let result = taken_over(settings, &mut adopter)?;

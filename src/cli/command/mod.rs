@@ -33,12 +33,12 @@ impl Context {
     }
 }
 
-/// Refuses a folder that cannot be looked into.
-fn must_be_readable(root: &Path) -> Result<(), Failure> {
+/// Refuses a folder that cannot be looked into; `which` says what folder is meant.
+fn must_be_readable(root: &Path, which: &str) -> Result<(), Failure> {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read the folder `{0}`")]
     struct CannotRead(String, #[source] std::io::Error);
     let Err(error) = std::fs::read_dir(root) else { return Ok(()) };
     let failure = Failure::cannot_start(CannotRead(root.display().to_string(), error));
-    Err(failure.with_hint("name the folder of an archive with `--output`"))
+    Err(failure.with_hint(format!("name the folder of {which} with `--output`")))
 }

@@ -16,7 +16,7 @@ use super::Context;
 /// Looks at the archive and prints how it stands.
 pub(crate) fn run(settings: &StatusSettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    super::must_be_readable(root)?;
+    super::must_be_readable(root, "an archive")?;
     let survey = wiring::survey(settings);
     let now = clock::now();
     let required = settings.requirement;

@@ -30,7 +30,7 @@ use crate::domain::{
 use crate::format::{Footer, RowsDigests, Sidecar, SidecarCoverage};
 
 use super::atomic::{self, Draft, Renamed};
-use super::encode::{Encoder, FileFacts};
+use super::encode::Encoder;
 use super::errors::{damaged, io_error};
 use super::publish::check_written;
 use super::read::{PartitionFile, Unusable, file_sha256};
@@ -148,7 +148,7 @@ impl<'a> Foreign<'a> {
         let judged = self.judge::<R>(&mut |row| encoder.push(row))?;
         let facts = encoder.finish(|rows| self.footer(rows, &judged.sifted))?;
         draft.sync()?;
-        self.check_draft::<R>(&draft, &facts)?;
+        check_written::<R>(&draft, &facts)?;
         let adoption = self.adoption(judged)?;
         Ok(Prepared { draft, adoption })
     }
@@ -321,10 +321,6 @@ impl<'a> Foreign<'a> {
             rows_sha256: rows.rows_sha256,
             days: rows.days,
         }
-    }
-
-    fn check_draft<R: Record>(&self, draft: &Draft, facts: &FileFacts) -> Result<(), StoreError> {
-        check_written::<R>(draft, facts)
     }
 
     /// Those of the two places whose originals are there.

@@ -1,0 +1,224 @@
+//! The options of the main job, and those that every command has.
+
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
+
+/// How much is said, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub struct TalkArgs {
+    /// Say nothing unless something is wrong
+    ///
+    /// What --json and --dry-run print is printed all the same.
+    #[arg(short, long, env = "TITAN_QUIET", value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
+    /// Say more; repeat for still more
+    ///
+    /// Once shows what is being done, twice each decision, three times what the libraries say.
+    #[arg(short, long, action = ArgAction::Count, env = "TITAN_VERBOSE", conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Print the result as one JSON object
+    #[arg(long, env = "TITAN_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// Write the log as text or as JSON lines
+    #[arg(long, value_name = "text|json", default_value = "text", env = "TITAN_LOG_FORMAT")]
+    pub log_format: String,
+}
+
+/// The main job: bring series and months up to date.
+#[derive(Debug, Clone, Args)]
+pub struct DownloadArgs {
+    /// What to download.
+    #[command(flatten)]
+    pub what: WhatArgs,
+    /// Where from and where to.
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// How fast, and how patiently.
+    #[command(flatten)]
+    pub pace: PaceArgs,
+    /// How the files are written.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Show what would be done and write nothing
+    ///
+    /// Asks the source only for its time and its symbols, and once per series where its history
+    /// begins. No file or folder is made.
+    #[arg(long, env = "TITAN_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub dry_run: bool,
+    /// Show no progress, neither as bars nor as lines
+    #[arg(long, env = "TITAN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub no_progress: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// Which series and which time.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "What")]
+pub struct WhatArgs {
+    /// Download this symbol, like R_100; repeat it or separate several by commas
+    #[arg(
+        short,
+        long = "symbol",
+        value_name = "SYMBOL",
+        value_delimiter = ',',
+        env = "TITAN_SYMBOL"
+    )]
+    pub symbols: Vec<String>,
+    /// Download the N complete calendar months before this one, and this one up to now
+    ///
+    /// A decimal, as old command lines have it, counts months of 30 days back from now: 0.5 is the
+    /// last 15 days. This is the default, with N = 1. "Now" is the time of the source.
+    #[arg(short, long, value_name = "N", env = "TITAN_MONTHS", allow_negative_numbers = true)]
+    #[arg(conflicts_with_all = ["start_date", "end_date", "test"])]
+    pub months: Option<String>,
+    /// Start at this day, UTC
+    #[arg(long, value_name = "YYYY-MM-DD", env = "TITAN_START_DATE", conflicts_with = "test")]
+    pub start_date: Option<String>,
+    /// End before this day, UTC; without it the end is now
+    #[arg(long, value_name = "YYYY-MM-DD", env = "TITAN_END_DATE", conflicts_with = "test")]
+    pub end_date: Option<String>,
+    /// Download the last 24 hours only, to try things out
+    #[arg(long, env = "TITAN_TEST", value_parser = BoolishValueParser::new())]
+    pub test: bool,
+    /// Download these kinds of record: ticks, candles or both
+    #[arg(long = "kind", value_name = "KIND", value_delimiter = ',', env = "TITAN_KIND")]
+    #[arg(default_value = "ticks,candles")]
+    pub kinds: Vec<String>,
+    /// Download candles of this width in seconds; repeat it or separate several by commas
+    ///
+    /// One of 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400.
+    #[arg(long = "granularity", value_name = "SECONDS", value_delimiter = ',')]
+    #[arg(env = "TITAN_GRANULARITY", default_value = "60")]
+    pub granularities: Vec<String>,
+}
+
+/// Where from and where to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Where")]
+pub struct PlaceArgs {
+    /// Keep the archive in this folder
+    #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
+    pub output: PathBuf,
+    /// Ask again for what is proved already, and compare
+    ///
+    /// Every wanted second that the source still offers is asked, in sealed months too, but never
+    /// in locked ones. Published rows stay, new rows are added, and another price for a published
+    /// row is refused and reported.
+    #[arg(long, env = "TITAN_NO_RESUME", value_parser = BoolishValueParser::new())]
+    pub no_resume: bool,
+    /// Take newer prices of the source in this month, like R_100/ticks/2026-03
+    ///
+    /// The month is asked again whole, once. The file published before is kept in
+    /// `.titan/quarantine/`. Repeat it or separate several by commas.
+    #[arg(long, value_name = "SYMBOL/KIND/YYYY-MM", value_delimiter = ',')]
+    #[arg(env = "TITAN_ACCEPT_RESTATEMENT")]
+    pub accept_restatement: Vec<String>,
+    /// Ask this endpoint instead of the one of the API
+    #[arg(long, value_name = "URL", env = "TITAN_ENDPOINT")]
+    pub endpoint: Option<String>,
+    /// Speak this API: v1, or legacy which Deriv retires
+    #[arg(long, value_name = "v1|legacy", default_value = "v1", env = "TITAN_API")]
+    pub api: String,
+    /// Name this application to the legacy API
+    #[arg(long, value_name = "ID", default_value = "1089", env = "TITAN_APP_ID")]
+    pub app_id: String,
+    /// Download from the built-in simulated exchange, without any network
+    ///
+    /// The prices are invented. They are never mixed with real ones: a folder that holds the one
+    /// is refused for the other.
+    #[arg(long, env = "TITAN_DEMO", value_parser = BoolishValueParser::new(), conflicts_with = "endpoint")]
+    pub demo: bool,
+    /// Read the API token from this file
+    ///
+    /// Market data needs no token. If you want one used, set TITAN_TOKEN in the environment or
+    /// `.env`, or name a file here; it is never an option, because other users see command lines.
+    #[arg(long, value_name = "FILE", env = "TITAN_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Keep what all runs on this machine share in this folder [default: the user's state folder]
+    ///
+    /// It holds the request budget, which all processes that ask the same host share, and the pace
+    /// that was learned. The default is $XDG_STATE_HOME/titan-download, or
+    /// ~/.local/state/titan-download. If it cannot be written, a run asks at half of its rate.
+    #[arg(long, value_name = "FOLDER", env = "TITAN_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Allow an endpoint on another machine without encryption
+    #[arg(long, env = "TITAN_INSECURE_WS", value_parser = BoolishValueParser::new())]
+    pub insecure_ws: bool,
+}
+
+/// How fast, and how patiently.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pace")]
+pub struct PaceArgs {
+    /// Ask at most this often per minute [default: 200; with --demo: unlimited]
+    ///
+    /// Deriv allows 220; 200 leaves a reserve for whoever trades with the same account.
+    /// `unlimited` is allowed for endpoints on this machine only.
+    #[arg(long, value_name = "N|unlimited", env = "TITAN_RATE")]
+    pub rate: Option<String>,
+    /// Keep this many requests in flight
+    #[arg(long, value_name = "N", default_value = "4", env = "TITAN_CONCURRENCY")]
+    pub concurrency: String,
+    /// Give up on an answer after this long
+    #[arg(long, value_name = "DURATION", default_value = "30s", env = "TITAN_TIMEOUT")]
+    pub timeout: String,
+    /// Ask again at most this often before a range is given up for this run
+    #[arg(long, value_name = "N", default_value = "6", env = "TITAN_RETRIES")]
+    pub retries: String,
+    /// Pause after this many failures in a row
+    #[arg(long, value_name = "N", default_value = "5", env = "TITAN_BREAKER_THRESHOLD")]
+    pub breaker_threshold: String,
+    /// Pause this long before one request tries whether the source is back
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "TITAN_BREAKER_COOLDOWN")]
+    pub breaker_cooldown: String,
+    /// Pause this long after the source refused a request as too frequent
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "TITAN_RATELIMIT_PAUSE")]
+    pub ratelimit_pause: String,
+    /// End the run when the source was away, or refused everything, for this long
+    #[arg(long, value_name = "DURATION", default_value = "30m", env = "TITAN_MAX_OUTAGE")]
+    pub max_outage: String,
+    /// Stop asking after this long; the next run goes on from there
+    ///
+    /// Waits for the source end then too. What is covered is still published. Exit code 3.
+    #[arg(long, value_name = "DURATION", env = "TITAN_MAX_DURATION")]
+    pub max_duration: Option<String>,
+    /// Stop asking after this many requests; the next run goes on from there
+    ///
+    /// Counts what counts against the limits of the source: pages of history and the list of
+    /// symbols, repetitions included. Exit code 3.
+    #[arg(long, value_name = "N", env = "TITAN_MAX_REQUESTS")]
+    pub max_requests: Option<String>,
+    /// Share the request budget with the other processes of this machine
+    ///
+    /// Always so for endpoints on other machines; an exchange on this machine has no budget to
+    /// share, unless somebody wants to try it out.
+    #[arg(long, value_name = "true|false", env = "TITAN_SHARE_PACE", hide = true)]
+    #[arg(num_args = 0..=1, default_missing_value = "true")]
+    pub share_pace: Option<String>,
+}
+
+/// How the files are written.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "File")]
+pub struct FileArgs {
+    /// Compress with zstd, zstd:LEVEL, snappy or none
+    #[arg(long, value_name = "CODEC", default_value = "zstd:3", env = "TITAN_COMPRESSION")]
+    pub compression: String,
+    /// Write row groups of this many rows
+    #[arg(long, value_name = "N", default_value = "131072", env = "TITAN_ROW_GROUP_ROWS")]
+    pub row_group_rows: String,
+    /// Hold this many rows before they go to disk
+    #[arg(long, value_name = "N", default_value = "65536", env = "TITAN_CHUNK_ROWS")]
+    pub chunk_rows: String,
+    /// List silences longer than this as gaps: auto, or seconds
+    #[arg(long, value_name = "auto|SECONDS", default_value = "auto", env = "TITAN_GAP_THRESHOLD")]
+    pub gap_threshold: String,
+    /// Seal a month this long after its end
+    #[arg(long, value_name = "DURATION", default_value = "24h", env = "TITAN_SETTLE_LAG")]
+    pub settle_lag: String,
+}

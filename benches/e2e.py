@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""End-to-end measurements of the real binary against the simulated exchange in a process of its own.
+
+    cargo build --release && python3 benches/e2e.py                 all quick cases, three runs each, a few minutes
+    python3 benches/e2e.py --limited                                also the case at a strict limit: 12 minutes of waiting
+    python3 benches/e2e.py --only 'R_100 1 month' --runs 5 --json results.json
+
+For each case: medians over the runs of rows per second, CPU seconds of the client (user + system) per million rows, peak
+resident memory, bytes per row, requests over the fewest possible, and what bound the run. Needs Python 3.11 alone; the comparison
+with `plain_loop.py` runs if websockets, pandas and pyarrow are there.
+The fewest possible requests: for each series and month the rows divided by the page size, rounded up; for ticks of a
+market that closes, two more for each closed span.
+"""
+import argparse
+import csv
+import json
+import math
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+NOW = 1790812800  # 2026-10-01T00:00:00Z: the clock of the simulated exchange stands still there
+
+# name, symbols, kinds, months, page size, latency in ms, concurrency
+CASES = [
+    ("R_100 1 month, 5,000 a page", "R_100", "ticks", 1, 5000, 0, 4),
+    ("R_100 1 month, 1,000 a page", "R_100", "ticks", 1, 1000, 0, 4),
+    ("R_100 1 month, 5,000 a page, 50 ms", "R_100", "ticks", 1, 5000, 50, 4),
+    ("R_100 1 month, 5,000 a page, 150 ms", "R_100", "ticks", 1, 5000, 150, 4),
+    ("R_100 12 months, ticks and candles", "R_100", "ticks,candles", 12, 5000, 0, 4),
+    ("R_100 12 months, ticks and candles, 8 in flight", "R_100", "ticks,candles", 12, 5000, 0, 8),
+    ("R_100 12 months, 1,000 a page", "R_100", "ticks", 12, 1000, 0, 4),
+    ("1HZ100V 12 months, 8 in flight", "1HZ100V", "ticks", 12, 5000, 0, 8),
+    ("R_100 24 months, candles alone", "R_100", "candles", 24, 5000, 0, 4),
+    ("frxEURUSD 3 months, ticks and candles", "frxEURUSD", "ticks,candles", 3, 5000, 0, 4),
+    ("4 symbols 3 months, ticks and candles, 8 in flight", "R_100,R_50,1HZ100V,BOOM500", "ticks,candles", 3, 5000, 0, 8),
+]
+LIMIT = 200  # requests a minute of the limited case, at 150 ms
+LIMITED_SECS = 720
+
+
+class Exchange:
+    """The simulated exchange as a process."""
+
+    def __init__(self, binary, folder, cap, latency_ms=0, limit=None, speed=0):
+        self.log = folder / "requests.csv"
+        command = [binary, "simulate", "--port", "0", "--now", str(NOW), "--speed", str(speed), "--page-cap", str(cap),
+                   "--latency", f"{latency_ms}ms", "--history-days", "800", "--no-holes", "--log", str(self.log),
+                   "--limit-per-minute", str(limit or "none"), "--limit-per-hour", "none"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def requests(self):
+        """Every counted request as (second received, outcome); complete once the exchange has ended."""
+        with open(self.log, newline="") as file:
+            return [(float(row["received_after_secs"]), row["outcome"])
+                    for row in csv.DictReader(file) if row["call"] == "ticks_history"]
+
+
+def measured(command, **options):
+    """Runs a command; its stdout, CPU seconds, peak resident MiB and exit code."""
+    with tempfile.TemporaryFile() as out:
+        process = subprocess.Popen(command, stdout=out, **options)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read().decode()
+    return text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode
+
+
+def fewest(archive, cap):
+    """The fewest requests that these rows could have taken, and their number and bytes."""
+    requests = rows = size = 0
+    for sidecar in sorted(archive.glob("*/*/*.metadata.json")):
+        said = json.loads(sidecar.read_text())
+        closed = sum(gap["class"] == "market_closed" for gap in said["gaps"]) if said["data_type"] == "ticks" else 0
+        requests += math.ceil(said["record_count"] / cap) + 2 * closed
+        rows += said["record_count"]
+        size += said["file_size"]
+    return requests, rows, size
+
+
+def environment(folder):
+    """Nobody's settings but ours."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TITAN_")}
+    return kept | {"XDG_STATE_HOME": str(folder / "state")}
+
+
+def run_case(binary, case):
+    name, symbols, kinds, months, cap, latency, in_flight = case
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="titan-e2e-"))
+    try:
+        with Exchange(binary, folder, cap, latency) as exchange:
+            archive = folder / "archive"
+            # The month that has just begun is empty: `--months N` is N whole months.
+            text, cpu, rss, code = measured(
+                [binary, "--endpoint", exchange.url, "--symbol", symbols, "--kind", kinds, "--months", str(months),
+                 "--rate", "unlimited", "--concurrency", str(in_flight), "--output", str(archive), "--no-progress", "--json"],
+                cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL)
+            if code != 0:
+                raise SystemExit(f"{name}: exit code {code}\n{text}")
+            summary = json.loads(text)
+        asked = len(exchange.requests())
+        least, rows, size = fewest(archive, cap)
+        elapsed = summary["elapsed_secs"]
+        # What the answers had to wait for, had nothing else taken any time.
+        latency_bound = asked * latency / 1000 / in_flight
+        return {"case": name, "rows": rows, "secs": elapsed, "rows_per_sec": rows / elapsed, "cpu_per_million": cpu / rows * 1e6,
+                "peak_mib": rss, "bytes_per_row": size / rows, "requests": asked, "fewest": least,
+                "over_fewest": asked / least, "binds": "latency" if latency_bound > 0.7 * elapsed else "CPU of both sides"}
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_plain(binary):
+    """One month of R_100 with the loop people write."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="titan-e2e-"))
+    try:
+        with Exchange(binary, folder, 5000) as exchange:
+            start, out = NOW - 30 * 86_400, folder / "ticks.parquet"
+            began = time.monotonic()
+            text, cpu, rss, code = measured([sys.executable, str(HERE / "plain_loop.py"), exchange.url, "R_100",
+                                             str(start), str(NOW), "5000", str(out)])
+            elapsed = time.monotonic() - began
+            if code != 0:
+                raise SystemExit(f"plain loop: exit code {code}\n{text}")
+        said = json.loads(text)
+        rows, least = said["rows"], math.ceil(said["rows"] / 5000)
+        return {"case": "the plain Python loop: R_100 1 month, 5,000 a page", "rows": rows, "secs": elapsed,
+                "rows_per_sec": rows / elapsed, "cpu_per_million": cpu / rows * 1e6, "peak_mib": rss,
+                "bytes_per_row": out.stat().st_size / rows, "requests": said["requests"], "fewest": least,
+                "over_fewest": said["requests"] / least, "binds": "its own CPU"}
+    finally:
+        shutil.rmtree(folder)
+
+
+def run_limited(binary):
+    """`--rate` at a strict limit: requests of minutes 6 to 11 over what the limit would let through, and refusals."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="titan-e2e-"))
+    try:
+        with Exchange(binary, folder, 1000, 150, LIMIT) as exchange:
+            _, cpu, rss, _ = measured(
+                [binary, "--endpoint", exchange.url, "--symbol", "R_100,R_50", "--months", "3", "--rate", str(LIMIT),
+                 "--max-duration", f"{LIMITED_SECS}s", "--output", str(folder / "archive"), "--no-progress", "--quiet"],
+                cwd=folder, env=environment(folder), stderr=subprocess.DEVNULL)
+        asked = exchange.requests()
+        began = asked[0][0]
+        settled = [when for when, outcome in asked if 300 <= when - began < 660 and outcome == "answered"]
+        refused = sum(outcome != "answered" for _, outcome in asked)
+        return {"limit_per_minute": LIMIT, "goodput_over_limit": len(settled) / (LIMIT * 6), "refusals": refused,
+                "requests": len(asked), "cpu_secs": cpu, "peak_mib": rss}
+    finally:
+        shutil.rmtree(folder)
+
+
+def median_of(runs):
+    return {key: statistics.median(run[key] for run in runs) if isinstance(runs[0][key], (int, float)) else runs[0][key]
+            for key in runs[0]}
+
+
+def table(results):
+    lines = ["| case | rows | s | rows/s | CPU s per million rows | peak MiB | bytes/row | requests | over fewest | bound by |",
+             "|---|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
+    for r in results:
+        lines.append(f"| {r['case']} | {r['rows']:,.0f} | {r['secs']:.1f} | {r['rows_per_sec']:,.0f} | {r['cpu_per_million']:.3f} | "
+                     f"{r['peak_mib']:.0f} | {r['bytes_per_row']:.2f} | {r['requests']:,.0f} | {r['over_fewest']:.3f} | {r['binds']} |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=str(HERE.parent / "target/release/titan-download"))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", default="", help="cases whose name holds this text")
+    parser.add_argument("--limited", action="store_true", help="also twelve minutes at a strict limit")
+    parser.add_argument("--json", help="write the medians into this file")
+    options = parser.parse_args()
+    options.bin = os.path.abspath(options.bin)
+    if not os.access(options.bin, os.X_OK):
+        raise SystemExit(f"{options.bin} is no program; build it with `cargo build --release`")
+    results = []
+    for case in CASES:
+        if options.only in case[0]:
+            results.append(median_of([run_case(options.bin, case) for _ in range(options.runs)]))
+            print(table(results[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    if options.only in "the plain Python loop":
+        try:
+            import pandas, pyarrow, websockets  # noqa: F401
+            results.append(median_of([run_plain(options.bin) for _ in range(options.runs)]))
+        except ImportError as missing:
+            print(f"no comparison with the plain loop: {missing}", file=sys.stderr)
+    limited = run_limited(options.bin) if options.limited else None
+    print(table(results))
+    if limited:
+        print(f"\nAt a strict limit of {LIMIT} a minute and 150 ms: {limited['goodput_over_limit']:.1%} of the limit from the sixth "
+              f"to the eleventh minute, {limited['refusals']} refusals, {limited['cpu_secs']:.2f} s CPU, {limited['peak_mib']:.0f} MiB")
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps({"cases": results, "limited": limited}, indent=2) + "\n")
+
+
+main()

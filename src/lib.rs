@@ -11,6 +11,7 @@
 //! | [`storage`] | staging, encoding, atomic publishing, locks | `domain`, `format` |
 //! | [`integrity`] | reads the disk with its own eyes | `domain`, `format` |
 //! | [`simulator`] | the simulated exchange; knows the API, never `deriv` | `domain` |
+//! | [`conformance`] | what a source has to keep, asked of a live one | `domain` |
 //! | [`mod@format`] | the contract on disk, shared by writer and checker | `domain` |
 //! | [`domain`] | values and the two seams | nothing of ours |
 
@@ -18,6 +19,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod cli;
+pub mod conformance;
 pub mod deriv;
 pub mod domain;
 pub mod download;

@@ -4,6 +4,7 @@
 mod adopt;
 mod budget;
 mod cli;
+mod conformance;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]

@@ -100,6 +100,11 @@ impl Exchange {
         Self { simulator, endpoint, api, _stop: stop.drop_guard() }
     }
 
+    /// Where it listens.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
     /// Runs the main job into `root`.
     pub(crate) async fn download(
         &self,

@@ -5,6 +5,8 @@
 //! cargo run --example day_in_memory -- wss://HOST/PATH R_100    # from a real one
 //! ```
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::disallowed_types)]
+
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 

@@ -5,6 +5,8 @@
 //! cargo run --example second_source
 //! ```
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::disallowed_types)]
+
 use std::collections::BTreeMap;
 
 use titan_download::conformance::{Sample, check_source};

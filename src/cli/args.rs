@@ -7,6 +7,7 @@ mod archive;
 mod download;
 pub mod look;
 mod origins;
+mod share;
 pub mod simulate;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ pub use archive::{AdoptArgs, VerifyArgs};
 pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
 pub use look::{ExplainArgs, StatusArgs};
 pub use origins::Origins;
+pub use share::ViewsArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
 
 use origins::without_void_variables;
@@ -80,6 +82,11 @@ pub enum Command {
     /// Says what is on disk at that second and next to it, who answered for it and when, and what
     /// of that contradicts itself. Asks nobody and changes nothing.
     Explain(ExplainArgs),
+    /// Print views over the archive for DuckDB
+    ///
+    /// Each with the symbol as a column; candles of any width made of ticks, and values carried
+    /// forward, as views and never as data. Asks nobody and changes nothing.
+    Views(ViewsArgs),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real

@@ -92,6 +92,7 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
+        Some(Command::Views(args)) => ("views", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
     let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
@@ -126,6 +127,7 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         Some(Command::Explain(args)) => {
             command::explain::run(&settings::look::explain(args, origins)?, context)
         }
+        Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;
             blocking(command::simulate::run(&settings, context))

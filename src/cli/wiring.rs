@@ -5,6 +5,7 @@
 mod exchange;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -179,6 +180,14 @@ impl Adopter {
         }
         self.store.adopt(key)
     }
+}
+
+/// The series of which an archive holds a file, in order.
+pub(super) fn series_of(root: &Path) -> Vec<Series> {
+    let (keys, _) = integrity::contents(root, &[]);
+    let mut series: Vec<_> = keys.into_iter().map(|key| key.series).collect();
+    series.dedup();
+    series
 }
 
 /// Looks at what an archive says of itself.

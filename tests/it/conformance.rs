@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::*;
 
-#[allow(dead_code, unreachable_pub, clippy::print_stdout)]
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../examples/second_source.rs"]
 mod second_source;
 
-#[allow(dead_code, unreachable_pub, clippy::print_stdout)]
+#[allow(dead_code, unreachable_pub)]
 #[path = "../../examples/day_in_memory.rs"]
 mod day_in_memory;
 

@@ -27,3 +27,4 @@ mod restate;
 mod status;
 mod stop;
 mod support;
+mod views;

@@ -8,6 +8,7 @@ mod mixing;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod verify;
+pub(super) mod views;
 
 use std::path::Path;
 

@@ -13,6 +13,7 @@ pub mod summary;
 pub mod text;
 mod unreached;
 pub mod verify;
+pub mod views;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

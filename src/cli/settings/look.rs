@@ -9,8 +9,8 @@ use crate::domain::{Epoch, Granularity, Kind, Series, Symbol};
 use crate::format::layout::kind_of;
 use crate::integrity::{Question, Selection};
 
-use super::super::args::Origins;
 use super::super::args::look::{ExplainArgs, StatusArgs};
+use super::super::args::{Origins, ViewsArgs};
 use super::parse::{BadValue, choice, duration, number, quoted};
 use super::{SettingsError, bad_width, named};
 
@@ -67,6 +67,21 @@ pub struct ExplainSettings {
     pub root: PathBuf,
     /// Which second of what.
     pub question: Question,
+}
+
+/// What `views` shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewsSettings {
+    /// Folder of the archive.
+    pub root: PathBuf,
+    /// Whether the statements are printed, or only a list.
+    pub sql: bool,
+}
+
+/// Reads what `views` shall do.
+pub fn views(args: &ViewsArgs) -> ViewsSettings {
+    let root = args.path.clone().unwrap_or_else(|| args.output.clone());
+    ViewsSettings { root, sql: args.sql }
 }
 
 /// Reads what `status` shall do.

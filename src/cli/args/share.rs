@@ -1,0 +1,37 @@
+//! The commands that make an archive readable to others: `views`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::TalkArgs;
+
+const VIEWS_HELP: &str = "\
+Examples:
+  titan-download views --sql > views.sql && duckdb -init views.sql
+  titan-download views --sql --output /srv/market-data/data_cache
+
+Then, in DuckDB:
+  SELECT symbol, count(*) FROM ticks GROUP BY symbol;
+  SELECT * FROM bars(300) WHERE symbol = 'R_100' LIMIT 10;
+  SELECT * FROM filled('R_100', 1790000000, 1790003600, 1);
+
+Exit codes: 0 printed, 1 the archive holds nothing, 2 the folder cannot be read or an option is wrong";
+
+/// `titan-download views`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = VIEWS_HELP)]
+pub struct ViewsArgs {
+    /// Look at the archive in this folder
+    #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
+    pub output: PathBuf,
+    /// Look at the archive in this folder; the same as --output
+    #[arg(value_name = "FOLDER", conflicts_with = "output")]
+    pub path: Option<PathBuf>,
+    /// Print the views as SQL; without it they are only listed
+    #[arg(long)]
+    pub sql: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}

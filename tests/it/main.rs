@@ -10,6 +10,7 @@ mod corpus;
 mod crash;
 mod damage;
 mod disk;
+mod doctor;
 mod download;
 mod faults;
 mod nightly;

@@ -8,6 +8,7 @@ mod download;
 pub mod look;
 mod origins;
 pub mod simulate;
+pub mod source;
 
 use std::ffi::OsString;
 
@@ -18,6 +19,7 @@ pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatAr
 pub use look::{ExplainArgs, StatusArgs};
 pub use origins::Origins;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
+pub use source::{DoctorArgs, SourceArgs, SymbolsArgs};
 
 use origins::without_void_variables;
 
@@ -30,6 +32,8 @@ Examples:
   titan-download verify --output data_cache
   titan-download status --require-through 15m
   titan-download explain R_100@2026-03-07T12:00:05Z
+  titan-download symbols --market forex
+  titan-download doctor
 
 Every option can also be set as TITAN_<NAME> in the environment or in a file `.env`
 in the current folder; an option on the command line wins over both.
@@ -80,6 +84,17 @@ pub enum Command {
     /// Says what is on disk at that second and next to it, who answered for it and when, and what
     /// of that contradicts itself. Asks nobody and changes nothing.
     Explain(ExplainArgs),
+    /// Show what the source offers now
+    ///
+    /// One line a symbol: its name, market, decimals, whether it is open, how often it ticks and what
+    /// of it is in the archive. Asks once, and changes nothing.
+    Symbols(Box<SymbolsArgs>),
+    /// Find out whether the API and this machine are as assumed
+    ///
+    /// Asks the API some 25 questions, one after the other, and holds each answer against what is
+    /// assumed; tries out the folder of the archive and leaves nothing in it. With --json it is a
+    /// whole bug report, without any secret.
+    Doctor(Box<DoctorArgs>),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real

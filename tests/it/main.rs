@@ -17,6 +17,7 @@ mod nightly;
 mod nights;
 mod old_cache;
 mod outage;
+mod outside;
 mod owners;
 mod pace;
 mod poison;

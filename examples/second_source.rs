@@ -69,7 +69,10 @@ impl SourceInfo for CsvFolder {
             name: None,
             market: "csv".into(),
             pip_size: None,
+            submarket: None,
             is_open: false,
+            is_exchange_open: None,
+            is_suspended: None,
             usual_interval_millis: None,
         };
         Ok(self.ticks.keys().map(on_offer).collect())

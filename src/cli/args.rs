@@ -9,6 +9,7 @@ pub mod look;
 mod origins;
 mod share;
 pub mod simulate;
+pub mod source;
 
 use std::ffi::OsString;
 
@@ -20,6 +21,7 @@ pub use look::{ExplainArgs, StatusArgs};
 pub use origins::Origins;
 pub use share::ViewsArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
+pub use source::{DoctorArgs, SourceArgs, SymbolsArgs};
 
 use origins::without_void_variables;
 
@@ -32,6 +34,8 @@ Examples:
   titan-download verify --output data_cache
   titan-download status --require-through 15m
   titan-download explain R_100@2026-03-07T12:00:05Z
+  titan-download symbols --market forex
+  titan-download doctor
 
 Every option can also be set as TITAN_<NAME> in the environment or in a file `.env`
 in the current folder; an option on the command line wins over both.
@@ -87,6 +91,17 @@ pub enum Command {
     /// Each with the symbol as a column; candles of any width made of ticks, and values carried
     /// forward, as views and never as data. Asks nobody and changes nothing.
     Views(ViewsArgs),
+    /// Show what the source offers now
+    ///
+    /// One line a symbol: its name, market, decimals, whether it is open, how often it ticks and what
+    /// of it is in the archive. Asks once, and changes nothing.
+    Symbols(Box<SymbolsArgs>),
+    /// Find out whether the API and this machine are as assumed
+    ///
+    /// Asks the API some twenty questions, one after the other, and holds each answer against what is
+    /// assumed; tries out the folder of the archive and leaves nothing in it. With --json it is a
+    /// whole bug report, without any secret.
+    Doctor(Box<DoctorArgs>),
     /// Serve a simulated exchange on this machine
     ///
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real

@@ -15,6 +15,13 @@ pub fn now() -> Epoch {
     Epoch::new(i64::try_from(secs).unwrap_or(i64::MAX))
 }
 
+/// Milliseconds since 1970, by this machine: to hold its clock against that of the source.
+#[allow(clippy::disallowed_methods)] // As in `now`.
+pub fn now_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The clocks by which the processes of this machine share a budget.
 ///
 /// Not the wall clock: set forward it would end a pause early, set back it would prolong it, and

@@ -12,6 +12,7 @@ pub mod error;
 pub mod exit;
 pub mod gate;
 pub mod logging;
+mod machine;
 pub mod pace;
 pub mod progress;
 mod remembered;
@@ -19,6 +20,7 @@ pub mod report;
 pub mod settings;
 pub mod signal;
 mod state;
+mod suggest;
 pub mod terminal;
 mod wiring;
 
@@ -93,6 +95,8 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Views(args)) => ("views", &args.talk, false),
+        Some(Command::Symbols(args)) => ("symbols", &args.talk, false),
+        Some(Command::Doctor(args)) => ("doctor", &args.talk, true),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
     let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
@@ -106,12 +110,7 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
 fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
     match &cli.command {
         None => {
-            let outside = Outside {
-                token: std::env::var("TITAN_TOKEN").ok(),
-                endpoint: &wiring::endpoint,
-                compression: &wiring::check_compression,
-            };
-            let settings = settings::download(&cli.download, origins, &outside)?;
+            let settings = settings::download(&cli.download, origins, &outside())?;
             blocking(command::download::run(&settings, context))
         }
         Some(Command::Adopt(args)) => {
@@ -128,10 +127,27 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
             command::explain::run(&settings::look::explain(args, origins)?, context)
         }
         Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
+        Some(Command::Symbols(args)) => {
+            let settings = settings::source::symbols(args, origins, &outside())?;
+            blocking(command::symbols::run(&settings, context))
+        }
+        Some(Command::Doctor(args)) => {
+            let settings = settings::source::doctor(args, origins, &outside())?;
+            blocking(command::doctor::run(&settings, context))
+        }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;
             blocking(command::simulate::run(&settings, context))
         }
+    }
+}
+
+/// What the settings ask outside.
+fn outside() -> Outside<'static> {
+    Outside {
+        token: std::env::var("TITAN_TOKEN").ok(),
+        endpoint: &wiring::endpoint,
+        compression: &wiring::check_compression,
     }
 }
 

@@ -12,10 +12,15 @@ use super::clock;
 /// Our folder below the user's state.
 const FOLDER: &str = "titan-download";
 
+/// The folder of what is shared, `said` or else in the user's state folder; `None` without a home.
+pub(super) fn folder(said: Option<&Path>) -> Option<PathBuf> {
+    folder_of(said, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
+}
+
 /// The pace that is shared by all who ask `host` at `port` through `api`, in `folder` or else in
 /// the user's state folder.
 pub(super) fn shared_pace(folder: Option<&Path>, api: &str, host: &str, port: u16) -> SharedPace {
-    let folder = folder_of(folder, std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"));
+    let folder = self::folder(folder);
     // Without a home there is no such place; opening nothing fails, and that is told there.
     let path = folder.map(|folder| folder.join("pace").join(file_name(api, host, port)));
     SharedPace {

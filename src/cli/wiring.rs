@@ -3,6 +3,7 @@
 //! are.
 
 mod exchange;
+pub(super) mod outside;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +27,7 @@ use crate::resilience::{
     BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig,
     Throttled, Timed, WaitReason,
 };
-use crate::simulator::{Fault, OUTAGE};
+use crate::simulator::{Fault, OUTAGE, Quirk};
 use crate::storage::{Adoption, Compression, ParquetStore, SeriesGuard, StoreOptions};
 
 use super::clock;
@@ -206,6 +207,12 @@ pub(super) fn fault_list() -> String {
     let lines: Vec<_> =
         faults.chain([OUTAGE]).map(|(name, text)| format!("  {name:24} {text}")).collect();
     lines.join("\n")
+}
+
+/// The names of the quirks and what they do, one a line, for `simulate --help`.
+pub(super) fn quirk_list() -> String {
+    let quirks = Quirk::ALL.iter().map(|quirk| (quirk.name(), quirk.description()));
+    quirks.map(|(name, text)| format!("  {name:24} {text}")).collect::<Vec<_>>().join("\n")
 }
 
 /// What a session is made of beside its settings.

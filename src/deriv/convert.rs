@@ -200,14 +200,19 @@ fn instrument(row: SymbolRow) -> Option<Instrument> {
             return None;
         }
     };
-    let is_set = |flag: Option<Number>| flag.is_some_and(|Number(value)| value == 1.0);
+    let flag = |flag: Option<Number>| flag.map(|Number(value)| value == 1.0);
+    let (is_exchange_open, is_suspended) =
+        (flag(row.exchange_is_open), flag(row.is_trading_suspended));
     Some(Instrument {
         usual_interval_millis: usual_interval_millis(symbol.as_str()),
         symbol,
         name: row.underlying_symbol_name.non_empty().or(row.display_name.non_empty()),
         market: row.market.0,
+        submarket: row.submarket.non_empty(),
         pip_size: row.pip_size.or(row.pip).and_then(|Number(step)| decimals_of_step(step)),
-        is_open: is_set(row.exchange_is_open) && !is_set(row.is_trading_suspended),
+        is_exchange_open,
+        is_suspended,
+        is_open: is_exchange_open == Some(true) && is_suspended != Some(true),
     })
 }
 

@@ -11,6 +11,7 @@
 //! | `connection` | the task that owns the socket |
 //! | `wire` | the API's JSON, shape for shape |
 //! | `convert` | wire → domain; every quirk is named and undone there |
+//! | `probe` | the API asked raw, and each answer held against what is assumed |
 //! | `error` | error codes → [`ErrorKind`] |
 
 mod classify;
@@ -21,6 +22,7 @@ mod connection_tests;
 mod convert;
 mod error;
 mod net;
+pub mod probe;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -47,7 +49,7 @@ pub use self::config::{
     ApiVersion, DerivConfig, Endpoint, InvalidApiVersion, InvalidEndpoint, Secret,
 };
 pub use self::connection::ConnectionStats;
-pub use self::net::{BoxedStream, ByteStream, Connect, NetConnector};
+pub use self::net::{BoxedStream, ByteStream, Connect, DialSteps, NetConnector};
 
 /// Live ticks that may wait for their reader: four minutes of the fastest series.
 const MAX_WAITING_TICKS: usize = 256;

@@ -5,12 +5,14 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::config::Endpoint;
@@ -31,6 +33,34 @@ pub trait Connect: Send + Sync + 'static {
     ///
     /// [`io::ErrorKind::InvalidInput`] if dialling again cannot help, any other kind if it can.
     fn dial(&self, endpoint: &Endpoint) -> impl Future<Output = io::Result<BoxedStream>> + Send;
+
+    /// The same, telling how far it got and how long each step took.
+    ///
+    /// # Errors
+    ///
+    /// As [`dial`](Self::dial).
+    fn dial_in_steps(
+        &self,
+        endpoint: &Endpoint,
+        steps: &mut DialSteps,
+    ) -> impl Future<Output = io::Result<BoxedStream>> + Send {
+        let _ = steps;
+        self.dial(endpoint)
+    }
+}
+
+/// How long each step of a dial took; `None` for a step that was not reached, not needed or not
+/// told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DialSteps {
+    /// From the name of the host to its addresses.
+    pub dns: Option<Duration>,
+    /// How many addresses there were.
+    pub n_addresses: usize,
+    /// From an address to a connection.
+    pub tcp: Option<Duration>,
+    /// From a connection to an encrypted one.
+    pub tls: Option<Duration>,
 }
 
 /// Dials over the network.
@@ -62,13 +92,27 @@ impl NetConnector {
 
 impl Connect for NetConnector {
     async fn dial(&self, endpoint: &Endpoint) -> io::Result<BoxedStream> {
+        self.dial_in_steps(endpoint, &mut DialSteps::default()).await
+    }
+
+    async fn dial_in_steps(
+        &self,
+        endpoint: &Endpoint,
+        steps: &mut DialSteps,
+    ) -> io::Result<BoxedStream> {
         if !endpoint.is_tls() && !endpoint.is_loopback() && !self.allow_insecure {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "unencrypted `ws://` is refused except on loopback",
             ));
         }
-        let tcp = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
+        let began = Instant::now();
+        let addresses: Vec<_> =
+            tokio::net::lookup_host((endpoint.host(), endpoint.port())).await?.collect();
+        (steps.dns, steps.n_addresses) = (Some(began.elapsed()), addresses.len());
+        let began = Instant::now();
+        let tcp = TcpStream::connect(addresses.as_slice()).await?;
+        steps.tcp = Some(began.elapsed());
         tcp.set_nodelay(true)?;
         if !endpoint.is_tls() {
             return Ok(Box::new(tcp));
@@ -76,7 +120,10 @@ impl Connect for NetConnector {
         let name = ServerName::try_from(endpoint.host().to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let tls = TlsConnector::from(self.tls_config().await?);
-        Ok(Box::new(tls.connect(name, tcp).await?))
+        let began = Instant::now();
+        let stream = tls.connect(name, tcp).await?;
+        steps.tls = Some(began.elapsed());
+        Ok(Box::new(stream))
     }
 }
 

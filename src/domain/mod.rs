@@ -8,6 +8,7 @@ pub mod defect;
 pub mod facts;
 pub mod finding;
 pub mod partition;
+pub mod probe;
 pub mod record;
 pub mod series;
 pub mod source;
@@ -20,6 +21,7 @@ pub use defect::{Defect, DefectCounts};
 pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
 pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
+pub use probe::{Judged, Probe, ProbeExchange, Verdict};
 pub use record::{Candle, Record, Tick};
 pub use series::{Kind, Series, Symbol};
 pub use source::{

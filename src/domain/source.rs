@@ -99,8 +99,14 @@ pub struct Instrument {
     pub name: Option<String>,
     /// Market category, for instance `synthetic_index` or `forex`; empty if the source gives none.
     pub market: String,
+    /// Part of the market, for instance `random_index`, if the source gives one.
+    pub submarket: Option<String>,
     /// Decimals in which it is quoted, if the source says so.
     pub pip_size: Option<u8>,
+    /// Whether its exchange is open now, if the source says so.
+    pub is_exchange_open: Option<bool>,
+    /// Whether trading is suspended, if the source says so.
+    pub is_suspended: Option<bool>,
     /// Whether its market is open now.
     pub is_open: bool,
     /// Usual milliseconds between two ticks, for estimates before any were seen; never for proof.

@@ -9,6 +9,8 @@ use super::history::{self, HistoryRequest, Terms};
 use super::live::{Feed, Stream, stream_id, tick};
 use super::log::Outcome;
 use super::market::{InstrumentId, Market};
+use super::price;
+use super::quirk::{Quirk, Quirks};
 use super::reply::{ApiError, Asker, Reply};
 use super::validate::{self, Surface};
 
@@ -114,7 +116,12 @@ pub(super) fn answer(
     if let Some(error) = fault.and_then(error_of) {
         return Answer::error(call, &error);
     }
-    let other = (fault == Some(Fault::OtherWindow)).then(|| of_other_window(call));
+    let quirks = world.config.quirks;
+    let other = match fault {
+        Some(Fault::OtherWindow) => Some(of_other_window(call)),
+        _ if quirks.has(Quirk::AnyGranularity) => with_some_width(call),
+        _ => None,
+    };
     let call = other.as_ref().unwrap_or(call);
     let mut answer = match checked(world, session, call, now, fault) {
         Ok(answer) => answer,
@@ -123,7 +130,33 @@ pub(super) fn answer(
     if let Some(fault) = fault.filter(|fault| fault.stage() == Stage::Envelope) {
         answer.replies.iter_mut().for_each(|reply| reply.spoil(fault));
     }
+    // What these two faults do now and then, the quirks do always.
+    for (quirk, fault) in
+        [(Quirk::NeverEchoes, Fault::NoEcho), (Quirk::NeverNumbers, Fault::NoReqId)]
+    {
+        if quirks.has(quirk) {
+            answer.replies.iter_mut().for_each(|reply| reply.spoil(fault));
+        }
+    }
     answer
+}
+
+/// The same request for minutes, if it asks for candles of a width there is none of.
+fn with_some_width(call: &Call) -> Option<Call> {
+    let width = HistoryRequest::read(&call.body).granularity?;
+    let is_known = crate::domain::Granularity::ALL.iter().any(|known| i64::from(*known) == width);
+    let mut other = call.clone();
+    other.body.insert("granularity".to_owned(), Value::from(60));
+    (!is_known).then_some(other)
+}
+
+/// Tells whether a quirk makes the exchange forget that it knows a call.
+fn is_forgotten(name: &str, quirks: Quirks) -> bool {
+    match name {
+        "ping" => quirks.has(Quirk::NoPing),
+        "trading_times" => quirks.has(Quirk::NoTradingTimes),
+        _ => false,
+    }
 }
 
 /// The same request for the window just before the one it asks for.
@@ -145,7 +178,8 @@ fn checked(
     now: i64,
     fault: Option<Fault>,
 ) -> Result<Answer, ApiError> {
-    if call.name == "unknown" {
+    let quirks = world.config.quirks;
+    if call.name == "unknown" || is_forgotten(call.name, quirks) {
         return Err(ApiError::new("UnrecognisedRequest", "Unrecognised request"));
     }
     validate::check(session.surface, call.name, &call.body).map_err(invalid)?;
@@ -160,7 +194,7 @@ fn checked(
             let is_full = text("active_symbols") == "full";
             plain(
                 "active_symbols",
-                catalogue::active_symbols(market, session.surface, now, is_full),
+                catalogue::active_symbols(market, session.surface, now, is_full, quirks),
             )
         }
         "trading_times" => {
@@ -238,6 +272,11 @@ fn ticks_history(
 ) -> Result<Answer, ApiError> {
     let mut request = HistoryRequest::read(&call.body);
     request.candles ^= fault == Some(Fault::OtherStyle);
+    let quirks = world.config.quirks;
+    if quirks.has(Quirk::UnknownEmpty) && world.market.find(&request.symbol).is_none() {
+        let (name, nothing) = history::nothing(&request);
+        return Ok(Answer::of(Reply::new(asker, name, nothing.to_owned()), 0));
+    }
     let id = find(world, &request.symbol)?;
     if request.subscribe {
         check_open(world, id, now)?;
@@ -246,7 +285,11 @@ fn ticks_history(
         history::rows(&world.market, id, &request, &world.terms(session.surface, now), fault)?;
     let decimals = world.market.instrument(id).decimals;
     let (name, json) = rows.render(decimals, fault);
-    let mut reply = Reply::new(asker, name, json).with("pip_size", decimals.to_string());
+    let pip_size = match quirks.has(Quirk::StepAsDecimals) {
+        true => price::short(1, decimals),
+        false => decimals.to_string(),
+    };
+    let mut reply = Reply::new(asker, name, json).with("pip_size", pip_size);
     let mut effect = Effect::default();
     if request.subscribe {
         let feed = if request.candles { Feed::Candles(request.width()) } else { Feed::Ticks };
@@ -270,6 +313,7 @@ impl World {
             wall: now.saturating_sub(reach).max(0),
             cap: self.config.page_cap.unwrap_or(default_cap),
             straddle: self.config.straddle,
+            quirks: self.config.quirks,
         }
     }
 }

@@ -7,17 +7,26 @@ use super::config::Limits;
 use super::instruments::Instrument;
 use super::market::Market;
 use super::price;
+use super::quirk::{Quirk, Quirks};
 use super::validate::Surface;
 
 /// The list of symbols in the shape of the surface.
-pub(super) fn active_symbols(market: &Market, surface: Surface, now: i64, is_full: bool) -> String {
+pub(super) fn active_symbols(
+    market: &Market,
+    surface: Surface,
+    now: i64,
+    is_full: bool,
+    quirks: Quirks,
+) -> String {
+    let n_listed = if quirks.has(Quirk::NoSymbols) { 0 } else { usize::MAX };
     let list: Vec<Value> = market
         .instruments()
         .enumerate()
+        .take(n_listed)
         .map(|(order, (id, instrument))| match surface {
-            Surface::V1 => v1_symbol(instrument, now),
+            Surface::V1 => v1_symbol(instrument, now, quirks),
             Surface::Legacy => {
-                let mut entry = legacy_symbol(instrument, order, now);
+                let mut entry = legacy_symbol(instrument, order, now, quirks);
                 if is_full {
                     add_full(&mut entry, market.latest(id, now), instrument, now);
                 }
@@ -29,17 +38,20 @@ pub(super) fn active_symbols(market: &Market, surface: Surface, now: i64, is_ful
 }
 
 /// The smallest step, `0.01`; an exact power of ten as JSON.
-fn step(instrument: &Instrument) -> Value {
+fn step(instrument: &Instrument, quirks: Quirks) -> Value {
+    if quirks.has(Quirk::DecimalsAsStep) {
+        return Value::from(instrument.decimals);
+    }
     let text = price::short(1, instrument.decimals);
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
-fn v1_symbol(instrument: &Instrument, now: i64) -> Value {
+fn v1_symbol(instrument: &Instrument, now: i64, quirks: Quirks) -> Value {
     json!({
         "exchange_is_open": u8::from(instrument.hours.is_open(now)),
         "is_trading_suspended": 0,
         "market": instrument.market.0,
-        "pip_size": step(instrument),
+        "pip_size": step(instrument, quirks),
         "subgroup": subgroup(instrument).0,
         "submarket": instrument.submarket.0,
         "trade_count": 0,
@@ -49,7 +61,7 @@ fn v1_symbol(instrument: &Instrument, now: i64) -> Value {
     })
 }
 
-fn legacy_symbol(instrument: &Instrument, order: usize, now: i64) -> Value {
+fn legacy_symbol(instrument: &Instrument, order: usize, now: i64, quirks: Quirks) -> Value {
     json!({
         "allow_forward_starting": 1,
         "display_name": instrument.name,
@@ -58,7 +70,7 @@ fn legacy_symbol(instrument: &Instrument, order: usize, now: i64) -> Value {
         "is_trading_suspended": 0,
         "market": instrument.market.0,
         "market_display_name": instrument.market.1,
-        "pip": step(instrument),
+        "pip": step(instrument, quirks),
         "subgroup": subgroup(instrument).0,
         "subgroup_display_name": subgroup(instrument).1,
         "submarket": instrument.submarket.0,

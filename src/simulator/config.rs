@@ -6,6 +6,7 @@ use crate::domain::{Epoch, Symbol};
 
 use super::clock::SimClock;
 use super::fault::FaultPlan;
+use super::quirk::Quirks;
 use super::replay::Replay;
 
 /// What the exchange serves and how it misbehaves.
@@ -30,6 +31,8 @@ pub struct SimulatorConfig {
     pub holes: bool,
     /// Which faults happen, and when.
     pub faults: FaultPlan,
+    /// How all its answers differ from the API as it is known.
+    pub quirks: Quirks,
     /// Only these symbols (and the replayed ones) are listed; `None` lists all.
     pub listed: Option<Vec<Symbol>>,
     /// Recorded ticks, each in the place of the symbol it names.
@@ -88,6 +91,7 @@ impl Default for SimulatorConfig {
             latency: Duration::ZERO,
             holes: true,
             faults: FaultPlan::none(),
+            quirks: Quirks::NONE,
             listed: None,
             replays: Vec::new(),
             token: None,

@@ -21,6 +21,7 @@ use super::api::{self, Answer, Call, Effect, Session};
 use super::fault::Fault;
 use super::frames;
 use super::log::Outcome;
+use super::quirk::Quirk;
 use super::reply::{ApiError, Reply};
 
 /// A client that says nothing for so long is disconnected. Source: published session rules.
@@ -104,7 +105,8 @@ struct Connection<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn run(mut self, mut moved: watch::Receiver<()>, mut deploys: watch::Receiver<()>) {
-        let mut idle = Instant::now() + IDLE_LIMIT;
+        let idle_limit = self.idle_limit();
+        let mut idle = Instant::now() + idle_limit;
         let mut wake = None;
         let outage = self.simulator.next_outage();
         let mut cut = None;
@@ -116,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             let is_full = self.pending.len() >= MAX_PENDING;
             let next = tokio::select! {
                 message = self.socket.next(), if !is_full => {
-                    idle = Instant::now() + IDLE_LIMIT;
+                    idle = Instant::now() + idle_limit;
                     match message {
                         Some(Ok(Message::Close(_))) => {
                             // The protocol layer has its reply ready; it only has to leave.
@@ -152,6 +154,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             }
         }
         self.stall(outage).await;
+    }
+
+    /// How long this client may say nothing.
+    fn idle_limit(&self) -> Duration {
+        let quirks = self.simulator.quirks();
+        if quirks.has(Quirk::ShortIdle) {
+            IDLE_LIMIT / 2
+        } else if quirks.has(Quirk::NeverIdle) {
+            IDLE_LIMIT * 1000
+        } else {
+            IDLE_LIMIT
+        }
     }
 
     /// Takes everything and says nothing, not even to the pings of the protocol layer.
@@ -202,6 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn deliver(&mut self, delivery: Delivery) -> Next {
         let Delivery { messages, fault, place, outcome, effect } = delivery;
         self.simulator.finish(place, outcome);
+        let is_error = matches!(outcome, Outcome::Error(_));
         match fault {
             Some(Fault::Drop) => return Next::Close,
             Some(Fault::TcpReset) => {
@@ -232,6 +247,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         self.session.streams.retain(|stream| !effect.closed.contains(&stream.id));
         self.session.streams.extend(effect.opened);
         self.delivered.send_modify(|n| *n += 1);
+        if is_error && self.simulator.quirks().has(Quirk::CloseOnError) {
+            // The answer is out; whether the farewell is heard does not matter.
+            let _ = self.socket.close(None).await;
+            return Next::Close;
+        }
         Next::Serve
     }
 

@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::hours::{DAY, Hours};
 use super::market::{InstrumentId, Market};
 use super::page::Rows;
+use super::quirk::{Quirk, Quirks};
 use super::reply::ApiError;
 
 /// Rows when `count` is absent. Source: `ticks_history` request schema.
@@ -63,6 +64,7 @@ pub(super) struct Terms {
     /// Most rows of one answer.
     pub(super) cap: u32,
     pub(super) straddle: Straddle,
+    pub(super) quirks: Quirks,
 }
 
 /// The seconds a request is answered for, both ends included; empty when `from > to`.
@@ -96,7 +98,12 @@ pub(super) fn window(
     }
     let straddles = start < wall && terms.straddle == Straddle::Substitute;
     if end < wall || straddles {
-        return Ok(newest);
+        if terms.quirks.has(Quirk::WallError) {
+            let message = format!("Start time {start} is too far in the past");
+            return Err(ApiError::new("InvalidStartEnd", message));
+        }
+        let nothing = Window { from: now, to: now - 1 };
+        return Ok(if terms.quirks.has(Quirk::WallEmpty) { nothing } else { newest });
     }
     let from = if start < wall { offered } else { start };
     Ok(Window { from, to: end.min(now) })
@@ -125,7 +132,38 @@ fn adjusted(request: &HistoryRequest, now: i64, hours: Hours) -> Cow<'_, History
     Cow::Owned(HistoryRequest { start, end: Some(last), ..request.clone() })
 }
 
-/// Returns the rows of a request, oldest first.
+/// The member of an answer without rows: its name and its JSON.
+pub(super) fn nothing(request: &HistoryRequest) -> (&'static str, &'static str) {
+    match request.candles {
+        true => ("candles", "[]"),
+        false => ("history", r#"{"prices":[],"times":[]}"#),
+    }
+}
+
+/// How many rows a request may get.
+fn limit(request: &HistoryRequest, terms: &Terms) -> Result<usize, ApiError> {
+    let cap = i64::from(terms.cap);
+    let asked = request.count.unwrap_or(DEFAULT_COUNT);
+    if terms.quirks.has(Quirk::CountRefused) && asked > 5000 {
+        let message = "Input validation failed: count";
+        return Err(ApiError::about("InputValidationFailed", message, "count"));
+    }
+    let asked = if terms.quirks.has(Quirk::CountIgnored) { cap } else { asked.clamp(0, cap) };
+    Ok(usize::try_from(asked).unwrap_or(0))
+}
+
+/// The window without the ends that a quirk leaves out.
+fn with_bounds(mut window: Window, request: &HistoryRequest, quirks: Quirks) -> Window {
+    if !request.candles && quirks.has(Quirk::ExclusiveStart) && request.start == Some(window.from) {
+        window.from += 1;
+    }
+    if !request.candles && quirks.has(Quirk::ExclusiveEnd) && request.end == Some(window.to) {
+        window.to -= 1;
+    }
+    window
+}
+
+/// Returns the rows of a request, oldest first unless a quirk says otherwise.
 pub(super) fn rows(
     market: &Market,
     id: InstrumentId,
@@ -133,23 +171,46 @@ pub(super) fn rows(
     terms: &Terms,
     fault: Option<Fault>,
 ) -> Result<Rows, ApiError> {
-    let mut window = window(request, terms, market.instrument(id).hours)?;
+    let quirks = terms.quirks;
+    let hours = market.instrument(id).hours;
+    let mut window = with_bounds(window(request, terms, hours)?, request, quirks);
+    if quirks.has(Quirk::ClosedError) && hours.is_closed_throughout(window.from, window.to) {
+        let message = "This market is presently closed.";
+        return Err(ApiError::about("MarketIsClosed", message, "symbol"));
+    }
     if fault == Some(Fault::Substitute) {
         window = Window { from: terms.wall, to: terms.now };
     }
-    let asked = request.count.unwrap_or(DEFAULT_COUNT).clamp(0, i64::from(terms.cap));
-    let limit = usize::try_from(asked).unwrap_or(0);
+    let limit = limit(request, terms)?;
+    // Oldest first is the newest of the oldest part, with room for holes, cut at its other end.
+    let taken = if quirks.has(Quirk::OldestFirst) {
+        let unit = if request.candles { request.width() } else { 2 };
+        window.to = window.to.min(window.from + 4 * unit * i64::try_from(limit).unwrap_or(0));
+        usize::MAX
+    } else {
+        limit
+    };
     let mut rows = if request.candles {
         let width = request.width();
-        let mut bars = market.newest_candles(id, window.from, window.to, width, limit);
+        if quirks.has(Quirk::WholeCandles) {
+            window.from = window.from.div_euclid(width) * width;
+        }
+        let mut bars = market.newest_candles(id, window.from, window.to, width, taken);
+        if quirks.has(Quirk::NoOpenCandle) {
+            bars.retain(|bar| bar.epoch + width <= terms.now);
+        }
         // A candle cut by the start is named by the start, not by its grid.
         if let Some(first) = bars.first_mut() {
             first.epoch = first.epoch.max(window.from);
         }
         Rows::Candles(bars)
     } else {
-        Rows::Ticks(market.newest_ticks(id, window.from, window.to, limit))
+        Rows::Ticks(market.newest_ticks(id, window.from, window.to, taken))
     };
+    rows.truncate(limit);
+    if quirks.has(Quirk::Descending) {
+        rows.reverse();
+    }
     if let Some(fault) = fault {
         rows.spoil(fault, request.start, terms.now);
     }
@@ -161,8 +222,13 @@ mod tests {
     use super::*;
 
     const NOW: i64 = 1_773_576_000;
-    const TERMS: Terms =
-        Terms { now: NOW, wall: NOW - 365 * DAY, cap: 1000, straddle: Straddle::YoungerPart };
+    const TERMS: Terms = Terms {
+        now: NOW,
+        wall: NOW - 365 * DAY,
+        cap: 1000,
+        straddle: Straddle::YoungerPart,
+        quirks: Quirks::NONE,
+    };
 
     fn request(json: &str) -> HistoryRequest {
         let Value::Object(body) = serde_json::from_str(json).unwrap() else { panic!("no object") };

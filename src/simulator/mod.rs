@@ -25,6 +25,7 @@ mod log;
 mod market;
 mod page;
 mod price;
+mod quirk;
 mod replay;
 mod reply;
 mod serve;
@@ -49,6 +50,7 @@ pub use self::clock::SimClock;
 pub use self::config::{Limits, SimulatorConfig, Straddle};
 pub use self::fault::{Fault, FaultPlan, FaultPlanError, OUTAGE};
 pub use self::log::{LoggedCall, LoggedEnd, Outcome};
+pub use self::quirk::{Quirk, Quirks};
 pub use self::replay::{Replay, ReplayError};
 pub use self::truth::TruthError;
 
@@ -147,6 +149,10 @@ impl Simulator {
 
     fn world(&self) -> &World {
         &self.world
+    }
+
+    fn quirks(&self) -> Quirks {
+        self.world.config.quirks
     }
 
     fn latency(&self) -> Duration {

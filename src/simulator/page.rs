@@ -21,6 +21,22 @@ impl Rows {
         }
     }
 
+    /// Keeps at most so many rows, the first ones.
+    pub(super) fn truncate(&mut self, limit: usize) {
+        match self {
+            Self::Ticks(rows) => rows.truncate(limit),
+            Self::Candles(bars) => bars.truncate(limit),
+        }
+    }
+
+    /// Turns the order around.
+    pub(super) fn reverse(&mut self) {
+        match self {
+            Self::Ticks(rows) => rows.reverse(),
+            Self::Candles(bars) => bars.reverse(),
+        }
+    }
+
     /// Spoils the rows; faults of another stage, and of an empty answer, change nothing.
     ///
     /// `asked_from` is the start asked for, or that of the first row.

@@ -270,7 +270,7 @@ fn stay_inside(root: &Path, link: &Path) -> Result<(), StoreError> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "told to `steps`")]
-fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn link(from: &Path, to: &Path) -> std::io::Result<()> {
     step(Op::Link(from, to));
     fs::hard_link(from, to)
 }

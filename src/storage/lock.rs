@@ -105,7 +105,7 @@ fn write_owner(file: &mut File, since: Option<Epoch>) -> std::io::Result<()> {
     file.write_all(&serde_json::to_vec(&owner)?)
 }
 
-fn read_owner(file: File) -> String {
+pub(super) fn read_owner(file: File) -> String {
     let mut text = String::new();
     let read = file.take(MAX_RECORD_BYTES).read_to_string(&mut text);
     match read.ok().and_then(|_| serde_json::from_str::<Owner>(&text).ok()) {

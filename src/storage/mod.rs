@@ -27,6 +27,7 @@ mod facts;
 mod keep;
 mod lock;
 mod merge;
+mod probe;
 mod publish;
 mod read;
 mod recover;
@@ -66,6 +67,7 @@ use stop::Stop;
 pub use adopt::{Adoption, Fate};
 pub use encode::{Compression, InvalidCompression};
 pub use lock::SeriesGuard;
+pub use probe::{FolderProbe, lock_holders, probe_folder};
 
 /// Rows per row group unless told otherwise: small enough for memory, large enough for size.
 pub const DEFAULT_ROW_GROUP_ROWS: usize = 131_072;

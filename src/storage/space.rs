@@ -42,7 +42,7 @@ pub(super) fn segment_row_bytes(n_price_columns: usize) -> u64 {
 
 /// Free bytes on the disk of `path`, or of the nearest folder above it that is there; `None` if
 /// the file system does not tell.
-fn free_bytes(path: &Path) -> Option<u64> {
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
     let here = |path: &Path| if path.as_os_str().is_empty() { ".".into() } else { path.to_owned() };
     let there = path.ancestors().map(here).find(|at| at.exists())?;
     free_bytes_of(&there)

@@ -14,7 +14,11 @@ Examples:
 
 fn simulate_long_help() -> String {
     let faults = super::super::wiring::fault_list();
-    format!("{SIMULATE_HELP}\n\nFaults, each with a probability or a range of epochs:\n{faults}")
+    let quirks = super::super::wiring::quirk_list();
+    format!(
+        "{SIMULATE_HELP}\n\nFaults, each with a probability or a range of epochs:\n{faults}\n\n\
+         Quirks, in which every answer differs from the API as it is known:\n{quirks}"
+    )
 }
 
 /// `titan-download simulate`.
@@ -96,6 +100,11 @@ pub struct ServeArgs {
     /// NAME=A..B spoils every request whose window touches the seconds from epoch A to before B.
     #[arg(long = "fault", value_name = "NAME=PROBABILITY")]
     pub faults: Vec<String>,
+    /// Differ from the API as it is known in this way; repeat for more
+    ///
+    /// Every answer is like that. For trying out what notices it, above all `doctor`.
+    #[arg(long = "quirk", value_name = "NAME", value_delimiter = ',')]
+    pub quirks: Vec<String>,
     /// Write each request to this file, as CSV, or as JSON lines if it ends in .jsonl
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,

@@ -19,7 +19,7 @@ use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::progress::{Detail, Progress, Screen};
 use super::super::report::{self, RunFacts};
-use super::super::settings::{DownloadSettings, EndpointChoice, Volume};
+use super::super::settings::{Api, DownloadSettings, EndpointChoice, Volume};
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::{Exchange, Parts, Session};
@@ -44,10 +44,7 @@ pub(crate) async fn run(
     mixing::refuse(&settings.output, &settings.request.series, settings.endpoint.is_none())?;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
-    let (endpoint, demo) = match &settings.endpoint {
-        Some(endpoint) => (endpoint.clone(), None),
-        None => start_demo(settings).await.map(|(endpoint, demo)| (endpoint, Some(demo)))?,
-    };
+    let (endpoint, demo) = endpoint_or_demo(settings.endpoint.as_ref(), settings.api).await?;
     let progress = Progress::new(detail(settings, context), &context.terminal);
     let session = Session::open(
         settings,
@@ -258,13 +255,14 @@ fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
 }
 
 /// The simulated exchange inside this process.
-struct Demo {
+pub(super) struct Demo {
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Demo {
-    async fn end(self) {
+    /// Ends it.
+    pub(super) async fn end(self) {
         self.stop.cancel();
         let abort = self.task.abort_handle();
         if tokio::time::timeout(DEMO_END_WITHIN, self.task).await.is_err() {
@@ -273,12 +271,23 @@ impl Demo {
     }
 }
 
-async fn start_demo(settings: &DownloadSettings) -> Result<(EndpointChoice, Demo), Failure> {
+/// The endpoint that was named, or one of a simulated exchange that is started for it.
+pub(super) async fn endpoint_or_demo(
+    endpoint: Option<&EndpointChoice>,
+    api: Api,
+) -> Result<(EndpointChoice, Option<Demo>), Failure> {
+    match endpoint {
+        Some(endpoint) => Ok((endpoint.clone(), None)),
+        None => start_demo(api).await.map(|(endpoint, demo)| (endpoint, Some(demo))),
+    }
+}
+
+async fn start_demo(api: Api) -> Result<(EndpointChoice, Demo), Failure> {
     let no_port = |error| Failure::cannot_start(error).with_hint("no loopback port is free");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(no_port)?;
     let port = listener.local_addr().map_err(no_port)?.port();
     let exchange = Exchange::demo(clock::now());
-    let url = exchange.url(settings.api, port);
+    let url = exchange.url(api, port);
     let stop = CancellationToken::new();
     let task = tokio::spawn({
         let stop = stop.clone();

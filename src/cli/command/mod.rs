@@ -2,11 +2,13 @@
 //! together.
 
 pub(super) mod adopt;
+pub(super) mod doctor;
 pub(super) mod download;
 pub(super) mod explain;
 mod mixing;
 pub(super) mod simulate;
 pub(super) mod status;
+pub(super) mod symbols;
 pub(super) mod verify;
 pub(super) mod views;
 

@@ -26,7 +26,7 @@
 //! `quarantined` (paths), `findings`.
 //!
 //! `verify` adds `root`, `sound`, `partitions`, `rows`, `findings`, and `report` with every detail.
-//! What `status` and `explain` add is said in `look`.
+//! What `status` and `explain` add is said in `look`, what `symbols` and `doctor` add in their files.
 
 mod look;
 
@@ -230,7 +230,13 @@ fn left((key, missing): (&PartitionKey, &RangeSet)) -> Value {
     with_key(key, json!({ "ranges": ranges(missing) }))
 }
 
-fn with_head(command: &str, session: &str, exit: ExitCode, error: &Value, body: Value) -> Value {
+pub(super) fn with_head(
+    command: &str,
+    session: &str,
+    exit: ExitCode,
+    error: &Value,
+    body: Value,
+) -> Value {
     let head = json!({
         "command": command,
         "session": session,

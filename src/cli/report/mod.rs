@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod calendar;
+pub mod doctor;
 pub mod explain;
 pub mod json;
 pub mod plan;
@@ -10,6 +11,7 @@ pub mod plan;
 pub(crate) mod samples;
 pub mod status;
 pub mod summary;
+pub mod symbols;
 pub mod text;
 mod unreached;
 pub mod verify;

@@ -5,6 +5,7 @@ pub mod look;
 mod parse;
 mod restatement;
 pub mod simulate;
+pub mod source;
 mod values;
 mod verify;
 

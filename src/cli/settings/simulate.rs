@@ -69,6 +69,8 @@ pub struct SimulateSettings {
     pub holes: bool,
     /// Faults as `name=probability`, read by the exchange.
     pub faults: Vec<String>,
+    /// Names of quirks, read by the exchange.
+    pub quirks: Vec<String>,
     /// Recorded ticks.
     pub replays: Vec<ReplayFile>,
     /// Where each request is written.
@@ -105,6 +107,7 @@ pub fn simulate(args: &SimulateArgs, o: &Origins) -> Result<SimulateSettings, Se
         hidden: named("hidden-limit", o, limit(&serve.hidden_limit))?,
         holes: !market.no_holes,
         faults: serve.faults.clone(),
+        quirks: serve.quirks.clone(),
         replays: named("replay", o, replays)?,
         log: serve.log.clone(),
         token: serve.token.clone().map(Token),

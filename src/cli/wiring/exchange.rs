@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::Epoch;
 use crate::simulator::{
-    FaultPlan, Limits, LoggedCall, LoggedEnd, Outcome, Replay, SimClock, Simulator,
+    FaultPlan, Limits, LoggedCall, LoggedEnd, Outcome, Quirk, Quirks, Replay, SimClock, Simulator,
     SimulatorConfig, Straddle, TruthError,
 };
 
 use super::super::error::Failure;
 use super::super::settings::Api;
 use super::super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
+use super::super::terminal::escaped;
 
 /// The simulated exchange, as the command line needs it.
 pub(in crate::cli) struct Exchange(Arc<Simulator>);
@@ -54,6 +55,7 @@ impl Exchange {
             latency: settings.latency,
             holes: settings.holes,
             faults,
+            quirks: quirks(&settings.quirks)?,
             replays: replays?,
             token: settings.token.as_ref().map(|token| token.reveal().to_owned()),
             ..SimulatorConfig::default()
@@ -111,6 +113,17 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+fn quirks(names: &[String]) -> Result<Quirks, Failure> {
+    let found = names.iter().map(|name| {
+        Quirk::from_name(name.trim()).ok_or_else(|| {
+            let name = escaped(name);
+            Failure::cannot_start(format!("there is no quirk `{name}`"))
+                .with_hint("`simulate --help` lists the quirks")
+        })
+    });
+    found.collect()
 }
 
 fn read_replay(file: &ReplayFile) -> Result<Replay, Failure> {

@@ -19,7 +19,7 @@ use crate::deriv::net::{BoxedStream, Connect};
 use crate::deriv::wire::{self, AuthorizeRequest, PlainAnswer};
 use crate::domain::ErrorKind;
 
-pub(super) type Socket = WebSocketStream<BoxedStream>;
+pub(in crate::deriv) type Socket = WebSocketStream<BoxedStream>;
 
 /// Bytes read from the socket at once; a page of 5,000 ticks takes two or three reads.
 const READ_BUFFER_BYTES: usize = 64 << 10;
@@ -30,10 +30,7 @@ pub(super) async fn open<C: Connect>(connector: &C, shared: &Shared) -> Result<S
     let connected = timeout(config.connect_timeout, connect(connector, config)).await;
     let mut socket = connected.unwrap_or_else(|_| Err(not_in_time(config)))?;
     if let Some(token) = config.token_to_send() {
-        let answered = timeout(config.request_timeout, authorize(&mut socket, token, shared)).await;
-        answered.unwrap_or_else(|_| {
-            Err(Failure::new(ErrorKind::Transport, "the authorization was not answered in time"))
-        })?;
+        authorize(&mut socket, token, shared.next_req_id(), config.request_timeout).await?;
     }
     Ok(socket)
 }
@@ -41,6 +38,14 @@ pub(super) async fn open<C: Connect>(connector: &C, shared: &Shared) -> Result<S
 async fn connect<C: Connect>(connector: &C, config: &DerivConfig) -> Result<Socket, Failure> {
     let endpoint = &config.endpoint;
     let stream = connector.dial(endpoint).await.map_err(|error| not_dialled(config, error))?;
+    upgrade(config, stream).await
+}
+
+/// Makes a WebSocket of a stream.
+pub(in crate::deriv) async fn upgrade(
+    config: &DerivConfig,
+    stream: BoxedStream,
+) -> Result<Socket, Failure> {
     let mut request =
         config.url().into_client_request().map_err(|error| no_upgrade(config, error))?;
     let agent = HeaderValue::from_static(concat!("titan-download/", env!("CARGO_PKG_VERSION")));
@@ -57,13 +62,13 @@ async fn connect<C: Connect>(connector: &C, config: &DerivConfig) -> Result<Sock
     }
 }
 
-fn not_in_time(config: &DerivConfig) -> Failure {
+pub(in crate::deriv) fn not_in_time(config: &DerivConfig) -> Failure {
     let secs = config.connect_timeout.as_secs_f64();
     let message = format!("`{}` did not accept a connection within {secs} s", config.endpoint);
     Failure::new(ErrorKind::Transport, message)
 }
 
-fn not_dialled(config: &DerivConfig, error: io::Error) -> Failure {
+pub(in crate::deriv) fn not_dialled(config: &DerivConfig, error: io::Error) -> Failure {
     let kind = match error.kind() {
         io::ErrorKind::InvalidInput => ErrorKind::Rejected,
         _ => ErrorKind::Transport,
@@ -118,8 +123,22 @@ fn retry_after(response: &Response<Option<Vec<u8>>>) -> Option<Duration> {
 }
 
 /// Precedes every other request of a connection.
-async fn authorize(socket: &mut Socket, token: &Secret, shared: &Shared) -> Result<(), Failure> {
-    let req_id = shared.next_req_id();
+pub(in crate::deriv) async fn authorize(
+    socket: &mut Socket,
+    token: &Secret,
+    req_id: u64,
+    within: Duration,
+) -> Result<(), Failure> {
+    timeout(within, authorize_in_time(socket, token, req_id)).await.unwrap_or_else(|_| {
+        Err(Failure::new(ErrorKind::Transport, "the authorization was not answered in time"))
+    })
+}
+
+async fn authorize_in_time(
+    socket: &mut Socket,
+    token: &Secret,
+    req_id: u64,
+) -> Result<(), Failure> {
     let request = AuthorizeRequest { authorize: token.expose(), req_id };
     // The cause of a failure to write could repeat the request, so it is not kept.
     let unsent =
@@ -160,7 +179,7 @@ fn authorized(text: &str) -> Result<(), Failure> {
 }
 
 /// Why a socket stopped working, in a few words; the details stay in the cause.
-pub(super) fn describe_loss(error: &WsError) -> &'static str {
+pub(in crate::deriv) fn describe_loss(error: &WsError) -> &'static str {
     match error {
         WsError::ConnectionClosed | WsError::AlreadyClosed => "closed by the server",
         WsError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => "cut off",

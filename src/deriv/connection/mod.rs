@@ -5,7 +5,7 @@
 //! it. A call is sent once: if its connection is lost, its caller is told and decides.
 
 mod actor;
-mod handshake;
+pub(super) mod handshake;
 mod session;
 mod waiters;
 

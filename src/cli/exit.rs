@@ -35,6 +35,32 @@ impl ExitCode {
         self as u8
     }
 
+    /// The words of all codes, for files that programs read.
+    pub const WORDS: [&'static str; 8] = [
+        "success",
+        "incomplete",
+        "cannot_start",
+        "budget_spent",
+        "unavailable",
+        "held",
+        "interrupted",
+        "terminated",
+    ];
+
+    /// Its word.
+    pub const fn word(self) -> &'static str {
+        Self::WORDS[match self {
+            Self::Success => 0,
+            Self::Incomplete => 1,
+            Self::CannotStart => 2,
+            Self::BudgetSpent => 3,
+            Self::Unavailable => 4,
+            Self::Held => 5,
+            Self::Interrupted => 6,
+            Self::Terminated => 7,
+        }]
+    }
+
     /// What ends a run that `signal` stopped.
     pub const fn of_signal(signal: Option<Signal>) -> Self {
         match signal {

@@ -1,217 +1,167 @@
-//! The log on stderr: text or JSON lines, each with the session it belongs to.
+//! The log: text or JSON lines on stderr and in a file, each with the session it belongs to and
+//! with series, month, window and attempt as far as they are known.
 
-use std::fmt;
-use std::io::{self, Write};
+mod file;
+mod line;
 
-use serde_json::{Map, Value};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, MakeWriter};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber, span};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::util::SubscriberInitExt;
 
-use super::settings::{LogFormat, Talk, Volume};
+use super::error::Failure;
+use super::settings::{LogFormat, LogLevel, Talk, Volume};
 use super::terminal::Terminal;
 
-/// Starts the log. A second call changes nothing.
-pub fn start(talk: &Talk, terminal: &Terminal, session: &str) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter(talk.volume)))
-        .with_writer(Above(terminal.clone()))
-        .with_ansi(terminal.has_colours() && talk.log_format == LogFormat::Text);
-    let session = session.to_owned();
-    let started = match talk.log_format {
-        LogFormat::Text => builder
-            .event_format(TextLine {
-                inner: format::format().with_target(false).compact(),
-                session,
-            })
-            .try_init(),
-        LogFormat::Json => builder
-            .fmt_fields(format::JsonFields::new())
-            .event_format(JsonLine { inner: format::format().json().flatten_event(true), session })
-            .try_init(),
+pub use file::LogFile;
+use line::{Fields, Line};
+
+/// Starts the log. A second call changes nothing but opens its file.
+///
+/// # Errors
+///
+/// If the file of the log cannot be opened.
+pub fn start(talk: &Talk, terminal: &Terminal, session: &str) -> Result<Option<LogFile>, Failure> {
+    let said = terminal.clone();
+    let mut sinks = vec![Sink {
+        filter: targets(screen_level(talk.volume)),
+        format: talk.log_format,
+        colours: terminal.has_colours() && talk.log_format == LogFormat::Text,
+        write: Box::new(move |line| said.say(line)),
+    }];
+    let opened = talk.log_file.as_ref().map(|choice| {
+        let (format, session) = (talk.log_format, session.to_owned());
+        let note = move |n, why: &str| Line::about_loss(&session, n, why).render(format, false);
+        LogFile::open(&choice.path, note).map(|file| (file, choice.level))
+    });
+    let file = match opened.transpose()? {
+        Some((file, level)) => {
+            let queue = file.queue();
+            sinks.push(Sink {
+                filter: targets(level),
+                format: talk.log_format,
+                colours: false,
+                write: Box::new(move |line| queue.push(line)),
+            });
+            Some(file)
+        }
+        None => None,
     };
+    let log = Log { session: session.to_owned(), sinks };
     // Only a test that runs two commands in one process comes here twice.
-    drop(started);
+    drop(Registry::default().with(log).try_init());
+    Ok(file)
+}
+
+fn screen_level(volume: Volume) -> LogLevel {
+    match volume {
+        Volume::Quiet => LogLevel::Error,
+        Volume::Normal => LogLevel::Warn,
+        Volume::Verbose(1) => LogLevel::Info,
+        Volume::Verbose(2) => LogLevel::Debug,
+        Volume::Verbose(_) => LogLevel::Trace,
+    }
 }
 
 /// Which events are logged; libraries stay silent until they are asked for. Those that carry the
 /// frames are never asked for more than `info`: below that they print them, token included.
-fn filter(volume: Volume) -> &'static str {
-    match volume {
-        Volume::Quiet => "error",
-        Volume::Normal => "warn",
-        Volume::Verbose(1) => "warn,titan_download=info",
-        Volume::Verbose(2) => "info,titan_download=debug",
-        Volume::Verbose(_) => "debug,titan_download=trace,tungstenite=info,tokio_tungstenite=info",
+fn targets(level: LogLevel) -> Targets {
+    let (libraries, own) = match level {
+        LogLevel::Error => (Level::ERROR, Level::ERROR),
+        LogLevel::Warn => (Level::WARN, Level::WARN),
+        LogLevel::Info => (Level::WARN, Level::INFO),
+        LogLevel::Debug => (Level::INFO, Level::DEBUG),
+        LogLevel::Trace => (Level::DEBUG, Level::TRACE),
+    };
+    let frames = libraries.min(Level::INFO);
+    Targets::new()
+        .with_default(libraries)
+        .with_target("titan_download", own)
+        .with_targets([("tungstenite", frames), ("tokio_tungstenite", frames)])
+}
+
+/// A place where lines go.
+struct Sink {
+    filter: Targets,
+    format: LogFormat,
+    colours: bool,
+    write: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Takes in events and the spans they happen in.
+struct Log {
+    session: String,
+    sinks: Vec<Sink>,
+}
+
+impl Log {
+    fn wants(&self, metadata: &Metadata<'_>) -> bool {
+        self.sinks.iter().any(|sink| sink.takes(metadata))
     }
 }
 
-/// Writes each line above the bars.
-#[derive(Clone)]
-struct Above(Terminal);
-
-impl<'a> MakeWriter<'a> for Above {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line { terminal: self.0.clone(), bytes: Vec::new() }
+impl Sink {
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        self.filter.would_enable(metadata.target(), metadata.level())
     }
 }
 
-/// One line on its way; it is said when it is complete.
-struct Line {
-    terminal: Terminal,
-    bytes: Vec<u8>,
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
+impl<S> Layer<S> for Log
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.wants(metadata) { Interest::always() } else { Interest::never() }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.wants(metadata)
     }
-}
 
-impl Drop for Line {
-    fn drop(&mut self) {
-        if !self.bytes.is_empty() {
-            self.terminal.say(&String::from_utf8_lossy(&self.bytes));
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let hint = |sink: &Sink| <Targets as Layer<Registry>>::max_level_hint(&sink.filter);
+        // Whoever gives no hint takes everything.
+        self.sinks.iter().map(|sink| hint(sink).unwrap_or(LevelFilter::TRACE)).max()
+    }
+
+    fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, ctx: Context<'_, S>) {
+        let Some(span) = ctx.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(fields);
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, ctx: Context<'_, S>) {
+        let Some(span) = ctx.span(id) else { return };
+        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+            values.record(fields);
         }
     }
-}
 
-/// A line of text with the session in front.
-struct TextLine<F> {
-    inner: F,
-    session: String,
-}
-
-impl<S, N, F> FormatEvent<S, N> for TextLine<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        write!(writer, "{} ", self.session)?;
-        self.inner.format_event(context, writer, event)
-    }
-}
-
-/// A JSON object with the session among its keys.
-struct JsonLine<F> {
-    inner: F,
-    session: String,
-}
-
-impl<S, N, F> FormatEvent<S, N> for JsonLine<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = String::new();
-        self.inner.format_event(context, Writer::new(&mut line), event)?;
-        let mut object: Map<String, Value> = serde_json::from_str(&line).unwrap_or_default();
-        object.insert("session".to_owned(), Value::from(self.session.as_str()));
-        writeln!(writer, "{}", Value::from(object))
+    fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
+        // What comes from the `log` crate bears the name of its library inside; by that name it is
+        // decided whether it is one of those that print frames.
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
+        if !self.wants(metadata) {
+            return;
+        }
+        let mut line = Line::new(&self.session, metadata);
+        for span in ctx.event_scope(event).into_iter().flatten() {
+            if let Some(fields) = span.extensions().get::<Fields>() {
+                line.happens_in(fields);
+            }
+        }
+        event.record(&mut line.fields);
+        for sink in self.sinks.iter().filter(|sink| sink.takes(metadata)) {
+            (sink.write)(&line.render(sink.format, sink.colours));
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Memory {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Memory {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
-
-    #[test]
-    fn frames_are_logged_at_no_volume() {
-        for volume in [Volume::Quiet, Volume::Normal].into_iter().chain((1..5).map(Volume::Verbose))
-        {
-            let memory = Memory::default();
-            let subscriber = tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new(filter(volume)))
-                .with_writer(memory.clone())
-                .finish();
-            tracing::subscriber::with_default(subscriber, || {
-                tracing::trace!(target: "tungstenite::protocol", "frame");
-                tracing::debug!(target: "tungstenite::handshake::client", "frame");
-                tracing::trace!(target: "tokio_tungstenite::compat", "frame");
-                tracing::error!("said");
-            });
-            let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-            assert!(text.contains("said") && !text.contains("frame"), "{volume:?}: {text}");
-        }
-    }
-
-    #[test]
-    fn every_line_names_its_session() {
-        let memory = Memory::default();
-        let session = "s-1".to_owned();
-        let json = JsonLine { inner: format::format().json().flatten_event(true), session };
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(memory.clone())
-            .fmt_fields(format::JsonFields::new())
-            .event_format(json)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || tracing::warn!(wait_secs = 3, "waiting"));
-        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-        let object: Map<String, Value> = serde_json::from_str(&text).unwrap();
-        assert_eq!(object["session"], "s-1");
-        assert_eq!(object["wait_secs"], 3);
-        assert_eq!(object["message"], "waiting");
-        assert_eq!(text.lines().count(), 1);
-    }
-
-    #[test]
-    fn a_text_line_names_its_session_too() {
-        let memory = Memory::default();
-        let text = TextLine { inner: format::format().compact(), session: "s-2".to_owned() };
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(memory.clone())
-            .with_ansi(false)
-            .event_format(text)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || tracing::warn!("waiting"));
-        let text = String::from_utf8(memory.0.lock().unwrap().clone()).unwrap();
-        assert!(text.starts_with("s-2 ") && text.ends_with("waiting\n"), "{text:?}");
-    }
-}
+mod tests;

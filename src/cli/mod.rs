@@ -15,6 +15,7 @@ pub mod logging;
 mod machine;
 pub mod pace;
 pub mod progress;
+pub mod record;
 mod remembered;
 pub mod report;
 pub mod settings;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use args::{Cli, Command, Origins};
 use command::Context;
 use error::Failure;
+use record::{Begun, RunRecord};
 use settings::{Outside, Volume};
 use terminal::Terminal;
 
@@ -99,18 +101,53 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         Some(Command::Doctor(args)) => ("doctor", &args.talk, true),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
     };
-    let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
+    let mut log_file = None;
+    let talk = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
         let terminal = Terminal::new(wants_bars && talk.volume != Volume::Quiet);
-        logging::start(&talk, &terminal, &session);
-        started(cli, origins, &Context { session: session.clone(), terminal, talk })
+        log_file = logging::start(&talk, &terminal, &session)?;
+        Ok((talk, terminal))
     });
-    result.unwrap_or_else(|failure| told(&failure, name, &session, talk_args.json))
+    // A run that cannot even read its settings is recorded, too: somebody waits for it.
+    let (record, recorded) = match record(cli, &session) {
+        Ok(record) => (record, Ok(())),
+        Err(failure) => (RunRecord::idle(), Err(failure)),
+    };
+    let result = talk.and_then(|(talk, terminal)| {
+        recorded?;
+        let (session, record) = (session.clone(), record.clone());
+        started(cli, origins, &Context { session, terminal, talk, record })
+    });
+    let exit = result.unwrap_or_else(|failure| {
+        record.failed(&failure);
+        told(&failure, name, &session, talk_args.json)
+    });
+    record.end(exit);
+    if let Some(said) = log_file.and_then(logging::LogFile::finish) {
+        Terminal::new(false).say(&terminal::escaped(&said));
+    }
+    exit
+}
+
+/// What the main job tells others of itself; nothing if it is to write nothing.
+fn record(cli: &Cli, session: &str) -> Result<RunRecord, Failure> {
+    if cli.command.is_some() || cli.download.dry_run {
+        return Ok(RunRecord::idle());
+    }
+    RunRecord::begin(Begun {
+        command: "download",
+        session: session.to_owned(),
+        output: cli.download.place.output.clone(),
+        metrics_file: cli.download.metrics_file.clone(),
+    })
 }
 
 fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
     match &cli.command {
         None => {
             let settings = settings::download(&cli.download, origins, &outside())?;
+            context
+                .record
+                .asked_for(&settings.request.series, command::download::arguments(&settings));
             blocking(command::download::run(&settings, context))
         }
         Some(Command::Adopt(args)) => {

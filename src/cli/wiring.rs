@@ -33,6 +33,7 @@ use crate::storage::{Adoption, Compression, ParquetStore, SeriesGuard, StoreOpti
 use super::clock;
 use super::error::Failure;
 use super::progress::Progress;
+use super::record::{Asked, RunRecord};
 use super::remembered::Remembered;
 use super::report::Traffic;
 use super::report::verify::{Bars, Checked};
@@ -223,6 +224,8 @@ pub(super) struct Parts {
     pub(super) session: String,
     /// Watches the run.
     pub(super) progress: Arc<Progress>,
+    /// What the run tells others.
+    pub(super) record: RunRecord,
     /// Ends the run.
     pub(super) stop: CancellationToken,
 }
@@ -251,7 +254,8 @@ impl Session {
         let observer = observer(&parts);
         let source = source(settings, &parts, client.clone(), &observer);
         let store = Arc::new(open_store(settings, &parts)?);
-        let reporter: Arc<dyn Reporter> = parts.progress;
+        parts.record.counts(asking(client.clone(), observer.clone()));
+        let reporter = parts.record.beside(parts.progress);
         let options = download_options(settings, &parts.endpoint);
         let downloader = PartitionedDownloader::new(
             Arc::clone(&source),
@@ -334,6 +338,21 @@ impl Session {
     pub(super) async fn close(self) {
         self.client.close().await;
     }
+}
+
+/// Tells at any time what was asked.
+fn asking(client: DerivClient, observer: Observer) -> Arc<dyn Fn() -> Asked + Send + Sync> {
+    Arc::new(move || {
+        let (connection, breaker) = (client.stats(), observer.breaker());
+        Asked {
+            stats: observer.stats(),
+            tally: observer.tally(),
+            breaker: breaker.state,
+            breaker_openings: breaker.n_openings,
+            reconnects: connection.reconnects,
+            stray_answers: connection.stray_answers,
+        }
+    })
 }
 
 /// The wrappers, outermost last. The reading order of the type is the calling order.

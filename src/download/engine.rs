@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, CoverageState, DefectCounts, Epoch, EpochRange, ErrorKind, Kind, PageRequest,
@@ -19,12 +20,14 @@ use crate::domain::{
 };
 
 use super::DownloadOptions;
+use super::ended::{Ended, Worked, ending_of};
 use super::errands::{AnyPage, AnySegment, Arrival, Written, fetch, look, write_segment};
 use super::job::{Effects, PartitionJob};
 use super::pager::{AskId, Scope};
 use super::prepare::{Prepared, ServerClock, Source, Store, blocking, chain};
 use super::profile::{Profile, unit_secs};
 use super::reporter::{PageReport, Reporter};
+use super::spans;
 use super::summary::{Ending, PartitionOutcome};
 use super::wall::WallSearch;
 
@@ -61,32 +64,14 @@ enum Phase {
 struct Active {
     job: AnyJob,
     series: Series,
+    /// Names series and month in every line of the log that comes from the work on it.
+    span: Span,
     phase: Phase,
     n_staging: usize,
     /// Where a look at the wall began that is still under way.
     looks_for_wall: Option<Epoch>,
     /// What this run has put into the staging.
     staged: RangeSet,
-}
-
-/// What became of one partition that was worked on.
-pub(super) struct Worked {
-    pub(super) outcome: PartitionOutcome,
-    /// Answers taken in.
-    pub(super) n_pages: u64,
-    /// What this run has put into the staging, published since or not.
-    pub(super) staged: RangeSet,
-}
-
-/// How the loop ended for each planned partition, and as a whole.
-pub(super) struct Ended {
-    pub(super) ending: Ending,
-    /// By position in the plan; partitions not in here were not worked on.
-    pub(super) outcomes: BTreeMap<usize, Worked>,
-    pub(super) profiles: BTreeMap<Series, Profile>,
-    pub(super) walls: BTreeMap<Series, Wall>,
-    /// Answers that proved nothing, by reason.
-    pub(super) thrown_away: DefectCounts,
 }
 
 /// Does the work of a plan.
@@ -201,7 +186,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             range: ask.range,
             limit: self.options.page_limit,
         };
-        self.asks.push(fetch(Arc::clone(self.source), job, ask, request));
+        self.asks.push(fetch(Arc::clone(self.source), job, ask, request, &active.span));
         true
     }
 
@@ -225,13 +210,16 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     }
 
     fn start(&mut self, id: usize, job: AnyJob, series: Series) {
+        let span = each!(&job, j => spans::month(&j.key));
         if let Some(profile) = self.profiles.get(&series) {
             let (key, pages) = each!(&job, j => (j.key.clone(), j.pages_left(profile)));
+            let _entered = span.enter();
             self.reporter.partition_started(&key, pages);
         }
         let active = Active {
             job,
             series,
+            span,
             phase: Phase::Paging,
             n_staging: 0,
             looks_for_wall: None,
@@ -265,6 +253,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let now = self.clock.now();
         let Some(active) = self.active.get_mut(&id) else { return };
         let Some(profile) = self.profiles.get_mut(&active.series) else { return };
+        let span = active.span.clone();
+        let _entered = span.enter();
         let failed = |error: SourceError| (error.kind, chain(&error));
         let effects = match (&mut active.job, answer) {
             (AnyJob::Ticks(job), Ok(AnyPage::Ticks(page))) => job.take(ask, Ok(page), now, profile),
@@ -283,6 +273,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let now = self.clock.now();
         let Some(active) = self.active.get_mut(&id) else { return };
         let Some(searched_from) = active.looks_for_wall.take() else { return };
+        let span = active.span.clone();
+        let _entered = span.enter();
         let Some(profile) = self.profiles.get(&active.series) else { return };
         let offered_from =
             found.as_ref().map(|wall| wall.map(|w| w.offered_from)).map_err(|e| chain(e));
@@ -321,7 +313,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             let known = self.walls.get(&active.series).copied();
             let unit = unit_secs(active.series.kind);
             let search = WallSearch::new(unit, lower, self.clock.now(), known);
-            self.asks.push(look(Arc::clone(self.source), id, active.series.clone(), search));
+            let (series, span) = (active.series.clone(), active.span.clone());
+            self.asks.push(look(Arc::clone(self.source), id, series, search, span));
         }
         self.stage(id, false);
     }
@@ -332,7 +325,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let key = each!(&active.job, j => j.key.clone());
         while let Some(segment) = pop_segment(&mut active.job, everything) {
             active.n_staging += 1;
-            self.disk.push(write_segment(Arc::clone(self.store), id, key.clone(), segment));
+            let (store, span) = (Arc::clone(self.store), active.span.clone());
+            self.disk.push(write_segment(store, id, key.clone(), segment, span));
         }
     }
 
@@ -355,19 +349,24 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let now = self.clock.now();
         let (key, publication) =
             each!(&active.job, j => (j.key.clone(), j.publication(now, profile, self.options)));
-        self.reporter.publishing(&key);
+        let span = active.span.clone();
+        span.in_scope(|| self.reporter.publishing(&key));
         let store = Arc::clone(self.store);
-        self.disk.push(Box::pin(async move {
+        let publish = async move {
             let publish = move |store: &P| match key.series.kind {
                 Kind::Ticks => PartitionStore::<Tick>::publish(store, &key, &publication),
                 Kind::Candles(_) => PartitionStore::<Candle>::publish(store, &key, &publication),
             };
             let result = Box::new(blocking(&store, publish).await);
             Written::Published { job: id, result }
-        }));
+        };
+        self.disk.push(Box::pin(publish.instrument(span)));
     }
 
     fn take_written(&mut self, written: Written) {
+        let (Written::Staged { job, .. } | Written::Published { job, .. }) = &written;
+        let span = self.active.get(job).map_or_else(Span::none, |active| active.span.clone());
+        let _entered = span.enter();
         match written {
             Written::Staged { job, n_findings, result } => {
                 if let Some(active) = self.active.get_mut(&job) {
@@ -448,7 +447,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             self.take_written(written);
         }
         for id in self.order.clone() {
-            if disk_works && let Err(error) = self.remember_findings(id).await {
+            let span = self.active.get(&id).map_or_else(Span::none, |active| active.span.clone());
+            if disk_works && let Err(error) = self.remember_findings(id).instrument(span).await {
                 self.store_failed(id, &error);
             }
             self.close(id, PartitionOutcome::Staged);
@@ -478,15 +478,6 @@ fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<(AnySegment, usize)
         AnyJob::Candles(job) => {
             job.pop_segment(everything).map(|(segment, n)| (AnySegment::Candles(segment), n))
         }
-    }
-}
-
-/// The errors that end a run rather than a request.
-fn ending_of(error: &SourceError) -> Option<Ending> {
-    match error.kind {
-        ErrorKind::Cancelled => Some(Ending::Cancelled),
-        ErrorKind::Outage | ErrorKind::Unauthorized => Some(Ending::Outage(chain(error))),
-        _ => None,
     }
 }
 

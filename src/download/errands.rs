@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, EpochRange, Kind, MarketDataSource, Page, PageRequest, PartitionKey, Published, Record,
@@ -12,6 +13,7 @@ use crate::domain::{
 
 use super::pager::{Ask, AskId};
 use super::prepare::{Source, Store, blocking, run_wall_search};
+use super::spans;
 use super::wall::WallSearch;
 
 /// A page of a kind known only at run time.
@@ -43,14 +45,17 @@ pub(super) fn fetch<S: Source>(
     job: usize,
     ask: Ask,
     request: PageRequest,
+    month: &Span,
 ) -> BoxFuture<'static, Arrival> {
-    Box::pin(async move {
+    let window = spans::window(month, request.range);
+    let errand = async move {
         let answer = match request.series.kind {
             Kind::Ticks => fetch_kind(&*source, &request).await.map(AnyPage::Ticks),
             Kind::Candles(_) => fetch_kind(&*source, &request).await.map(AnyPage::Candles),
         };
         Arrival::Page { job, ask: ask.id, answer }
-    })
+    };
+    Box::pin(errand.instrument(window))
 }
 
 async fn fetch_kind<R: Record, S: MarketDataSource<R>>(
@@ -65,11 +70,13 @@ pub(super) fn look<S: Source>(
     job: usize,
     series: Series,
     mut search: WallSearch,
+    month: Span,
 ) -> BoxFuture<'static, Arrival> {
-    Box::pin(async move {
+    let errand = async move {
         let found = run_wall_search(&*source, &series, &mut search).await;
         Arrival::Wall { job, found }
-    })
+    };
+    Box::pin(errand.instrument(month))
 }
 
 pub(super) fn write_segment<P: Store>(
@@ -77,17 +84,19 @@ pub(super) fn write_segment<P: Store>(
     job: usize,
     key: PartitionKey,
     (segment, n_findings): (AnySegment, usize),
+    month: Span,
 ) -> BoxFuture<'static, Written> {
     let range = match &segment {
         AnySegment::Ticks(segment) => segment.range,
         AnySegment::Candles(segment) => segment.range,
     };
-    Box::pin(async move {
+    let errand = async move {
         let write = move |store: &P| match &segment {
             AnySegment::Ticks(segment) => store.stage(&key, segment),
             AnySegment::Candles(segment) => store.stage(&key, segment),
         };
         let result = blocking(&store, write).await;
         Written::Staged { job, n_findings, result: result.map(|()| range) }
-    })
+    };
+    Box::pin(errand.instrument(month))
 }

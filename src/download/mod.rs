@@ -4,6 +4,7 @@
 
 pub mod buffer;
 mod decimals;
+mod ended;
 mod engine;
 mod errands;
 mod job;
@@ -13,6 +14,7 @@ mod prepare;
 pub mod profile;
 pub mod reporter;
 mod space;
+mod spans;
 pub mod summary;
 pub mod wall;
 
@@ -29,7 +31,8 @@ use crate::domain::{
     StoreError, Wall,
 };
 
-use engine::{Ended, Engine, Worked};
+use ended::{Ended, Worked};
+use engine::Engine;
 use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
 pub use plan::{Plan, PlannedPartition, Window, WindowError};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Instrument, Kind,
@@ -15,7 +16,7 @@ use crate::domain::{
 use super::plan::{Plan, PlannedPartition};
 use super::profile::{Profile, unit_secs};
 use super::wall::{Probe, Step, WallSearch};
-use super::{DownloadError, DownloadOptions, DownloadRequest, space};
+use super::{DownloadError, DownloadOptions, DownloadRequest, space, spans};
 
 /// A source that serves every kind of record this crate knows.
 pub trait Source: MarketDataSource<Tick> + MarketDataSource<Candle> + SourceInfo {}
@@ -133,7 +134,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             settle_lag_secs,
             options,
         };
-        let planned = planner.plan(window).await;
+        let planned = planner.plan(window).instrument(spans::series(series)).await;
         prepared.profiles.insert(series.clone(), profile);
         match planned {
             Ok(planned) => prepared.take(series, planned),
@@ -483,9 +484,10 @@ async fn ask_wall<S: Source>(
     range: EpochRange,
 ) -> Result<Probe, SourceError> {
     let request = PageRequest { series: series.clone(), range, limit: PROBE_RECORDS };
+    let window = spans::window(&Span::current(), range);
     match series.kind {
-        Kind::Ticks => ask_wall_of::<Tick, S>(source, &request).await,
-        Kind::Candles(_) => ask_wall_of::<Candle, S>(source, &request).await,
+        Kind::Ticks => ask_wall_of::<Tick, S>(source, &request).instrument(window).await,
+        Kind::Candles(_) => ask_wall_of::<Candle, S>(source, &request).instrument(window).await,
     }
 }
 
@@ -549,7 +551,8 @@ pub(super) async fn blocking<P: Store, T: Send + 'static>(
     work: impl FnOnce(&P) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let store = Arc::clone(store);
-    match tokio::task::spawn_blocking(move || work(&store)).await {
+    let span = Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(|| work(&store))).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

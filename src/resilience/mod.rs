@@ -12,6 +12,7 @@ mod ceiling;
 mod pace;
 mod retry;
 mod shared;
+mod tally;
 mod throttle;
 
 use std::collections::hash_map::RandomState;
@@ -26,10 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Defect, DefectCounts, ErrorKind, SourceError};
 
+use self::tally::TallyCounters;
+
 pub use self::breaker::{BreakerConfig, BreakerState, BreakerStatus, Guarded};
 pub use self::budget::{Counted, Timed};
 pub use self::retry::{Jitter, Retried, RetryConfig};
 pub use self::shared::{MachineClock, SharedPace};
+pub use self::tally::Tally;
 pub use self::throttle::{ThrottleConfig, ThrottleStats, Throttled};
 
 /// Wraps `source` in throttle, breaker and retry.
@@ -94,6 +98,7 @@ struct Counters {
     retries: AtomicU64,
     refusals: AtomicU64,
     waited_nanos: AtomicU64,
+    tally: TallyCounters,
     thrown_away: Mutex<DefectCounts>,
 }
 
@@ -126,6 +131,11 @@ impl Observer {
         }
     }
 
+    /// Why there were retries and waits so far.
+    pub fn tally(&self) -> Tally {
+        self.counters.tally.read()
+    }
+
     /// What the breaker does, and since when. With several sources the last change counts.
     pub fn breaker(&self) -> BreakerStatus {
         *locked(&self.breaker)
@@ -149,7 +159,8 @@ impl Observer {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn count_retry(&self) {
+    fn count_retry(&self, cause: ErrorKind) {
+        self.counters.tally.count_retry(cause);
         self.counters.retries.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -176,7 +187,7 @@ impl Observer {
         if let Some(tell) = &self.on_wait {
             tell(reason, length);
         }
-        let _counted = Waited { counters: &self.counters, since: Instant::now() };
+        let _counted = Waited { counters: &self.counters, reason, since: Instant::now() };
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
@@ -207,6 +218,7 @@ impl fmt::Debug for Observer {
 /// Counts a wait when it ends, also if its caller leaves.
 struct Waited<'a> {
     counters: &'a Counters,
+    reason: WaitReason,
     since: Instant,
 }
 
@@ -214,6 +226,7 @@ impl Drop for Waited<'_> {
     fn drop(&mut self) {
         let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.counters.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.counters.tally.count_wait(self.reason, nanos);
     }
 }
 

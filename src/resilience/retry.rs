@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use tracing::Instrument as _;
 
 use super::{Observer, WaitReason};
 use crate::domain::{
@@ -84,10 +85,13 @@ impl<S> Retried<S> {
     {
         let mut policy = Policy::new(self.config);
         loop {
-            let mut error = match self.observer.unless_cancelled(call()).await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
+            let attempt = policy.n_calls.saturating_add(1);
+            let span = tracing::warn_span!("attempt", attempt);
+            let mut error =
+                match self.observer.unless_cancelled(call()).instrument(span.clone()).await {
+                    Ok(done) => return Ok(done),
+                    Err(error) => error,
+                };
             if let Some(defect) = error.defect {
                 self.observer.count_defect(defect);
             }
@@ -95,18 +99,17 @@ impl<S> Retried<S> {
                 error.attempts = policy.n_attempts.max(1);
                 return Err(error);
             };
-            self.tell(&policy, &error, delay);
-            self.observer.wait(WaitReason::Retry, delay).await?;
+            span.in_scope(|| self.tell(&policy, &error, delay));
+            self.observer.wait(WaitReason::Retry, delay).instrument(span).await?;
         }
     }
 
     fn tell(&self, policy: &Policy, error: &SourceError, delay: Duration) {
-        self.observer.count_retry();
+        self.observer.count_retry(error.kind);
         tracing::warn!(
-            attempt = policy.n_calls,
             counted = policy.n_attempts,
             wait_secs = delay.as_secs_f64(),
-            kind = ?error.kind,
+            class = ?error.kind,
             cause = error.cause.as_ref().map(tracing::field::display),
             reason = %error,
             "asking again"

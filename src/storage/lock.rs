@@ -114,7 +114,8 @@ pub(super) fn read_owner(file: File) -> String {
     }
 }
 
-fn host_name() -> String {
+/// What this machine calls itself.
+pub fn host_name() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let environment = || std::env::var("HOSTNAME").or_else(|_| std::env::var("COMPUTERNAME")).ok();
     let name = kernel.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());

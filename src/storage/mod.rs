@@ -16,9 +16,11 @@
 //! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 //! | `stop`, `space` | the switch that ends long work; room on the disk |
+//! | `aside` | small files in which a run tells others of itself |
 //! | `watermark` | up to where each series is proved, for other readers |
 
 mod adopt;
+mod aside;
 mod atomic;
 mod describe;
 mod encode;
@@ -65,8 +67,9 @@ use staging::Staging;
 use stop::Stop;
 
 pub use adopt::{Adoption, Fate};
+pub use aside::SmallFiles;
 pub use encode::{Compression, InvalidCompression};
-pub use lock::SeriesGuard;
+pub use lock::{SeriesGuard, host_name};
 pub use probe::{FolderProbe, lock_holders, probe_folder};
 
 /// Rows per row group unless told otherwise: small enough for memory, large enough for size.

@@ -41,6 +41,13 @@ pub(super) use recorder::step;
 #[cfg(all(debug_assertions, not(test)))]
 pub(super) use stop::step;
 
+/// Does what is no step of the archive: a file that tells others of a run, on a thread of its own.
+pub(super) fn aside<T>(work: impl FnOnce() -> T) -> T {
+    #[cfg(all(debug_assertions, not(test)))]
+    let _untold = stop::Untold::begin();
+    work()
+}
+
 #[cfg(test)]
 pub(super) mod recorder {
     //! The steps of one thread, as values.
@@ -112,6 +119,7 @@ pub(super) mod recorder {
 mod stop {
     //! `TITAN_TEST_STEPS=N:FILE`: write each step into FILE, stand still at the N-th.
 
+    use std::cell::Cell;
     use std::fs::OpenOptions;
     use std::io::Write;
     use std::sync::{Mutex, OnceLock, PoisonError};
@@ -124,8 +132,31 @@ mod stop {
         n_steps: Mutex<u64>,
     }
 
+    thread_local! {
+        static IS_TOLD: Cell<bool> = const { Cell::new(true) };
+    }
+
+    /// While it lives the steps of this thread do not count.
+    pub(in crate::storage) struct Untold;
+
+    impl Untold {
+        pub(in crate::storage) fn begin() -> Self {
+            IS_TOLD.set(false);
+            Self
+        }
+    }
+
+    impl Drop for Untold {
+        fn drop(&mut self) {
+            IS_TOLD.set(true);
+        }
+    }
+
     pub(in crate::storage) fn step(op: Op<'_>) {
         static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
+        if !IS_TOLD.get() {
+            return;
+        }
         let Some(plan) = PLAN.get_or_init(plan) else { return };
         let mut n_steps = plan.n_steps.lock().unwrap_or_else(PoisonError::into_inner);
         if *n_steps < plan.stop_at {

@@ -25,6 +25,7 @@ mod pace;
 mod poison;
 mod process;
 mod proof;
+mod record;
 mod restate;
 mod status;
 mod stop;

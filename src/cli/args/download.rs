@@ -25,6 +25,15 @@ pub struct TalkArgs {
     /// Write the log as text or as JSON lines
     #[arg(long, value_name = "text|json", default_value = "text", env = "TITAN_LOG_FORMAT")]
     pub log_format: String,
+    /// Append the log to this file too
+    ///
+    /// It has a level of its own, --log-file-level. Lines that it cannot take are counted and told
+    /// at the end; they never stop or slow the run.
+    #[arg(long, value_name = "FILE", env = "TITAN_LOG_FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Write this much into the log file, whatever is shown: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "TITAN_LOG_FILE_LEVEL")]
+    pub log_file_level: String,
 }
 
 /// The main job: bring series and months up to date.
@@ -51,6 +60,12 @@ pub struct DownloadArgs {
     /// Show no progress, neither as bars nor as lines
     #[arg(long, env = "TITAN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub no_progress: bool,
+    /// Keep the metrics of this run in this file, for Prometheus
+    ///
+    /// In the text format that the textfile collector of the node exporter reads; its name should
+    /// end in .prom. Replaced as a whole at the start, while the run works, and at its end.
+    #[arg(long, value_name = "FILE", env = "TITAN_METRICS_FILE", help_heading = "Output")]
+    pub metrics_file: Option<PathBuf>,
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,

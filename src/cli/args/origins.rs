@@ -38,7 +38,7 @@ impl Origins {
 }
 
 /// Id and long name of the options that hold a value and can come from the environment.
-pub(super) const VALUE_OPTIONS: [(&str, &str); 32] = [
+pub(super) const VALUE_OPTIONS: [(&str, &str); 35] = [
     ("symbols", "symbol"),
     ("months", "months"),
     ("start_date", "start-date"),
@@ -69,6 +69,9 @@ pub(super) const VALUE_OPTIONS: [(&str, &str); 32] = [
     ("share_pace", "share-pace"),
     ("settle_lag", "settle-lag"),
     ("log_format", "log-format"),
+    ("log_file", "log-file"),
+    ("log_file_level", "log-file-level"),
+    ("metrics_file", "metrics-file"),
     ("spike_threshold", "spike-threshold"),
     ("frozen_threshold", "frozen-threshold"),
 ];

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ErrorKind, Series, StoreError};
-use crate::download::{DownloadError, DownloadRequest, Summary};
+use crate::download::{DownloadError, DownloadRequest, Summary, Window};
 
 use super::super::clock;
 use super::super::disk::refusal;
@@ -19,7 +20,7 @@ use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::progress::{Detail, Progress, Screen};
 use super::super::report::{self, RunFacts};
-use super::super::settings::{Api, DownloadSettings, EndpointChoice, Volume};
+use super::super::settings::{Api, DownloadSettings, EndpointChoice, Rate, Volume};
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::{Exchange, Parts, Session};
@@ -52,6 +53,7 @@ pub(crate) async fn run(
             endpoint,
             session: context.session.clone(),
             progress: Arc::clone(&progress),
+            record: context.record.clone(),
             stop: signals.stop().clone(),
         },
     )?;
@@ -112,6 +114,7 @@ impl Work<'_> {
         let outcome = self.summarised(session).await;
         screen.finish();
         let (summary, held) = outcome?;
+        self.context.record.summed_up(&summary, &held);
         let facts = RunFacts {
             session: self.context.session.clone(),
             exit: ExitCode::of_summary(&summary, self.signals.first(), held.len()),
@@ -147,6 +150,7 @@ impl Work<'_> {
         let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
         if !offered.is_empty() {
             session.prepare().await.map_err(|error| self.failure(error.into()))?;
+            self.context.record.archive_is_there();
             if self.settings.endpoint.is_none() {
                 session.mark_invented().await.map_err(|error| self.failure(error.into()))?;
             }
@@ -188,6 +192,33 @@ impl Work<'_> {
             None => failure,
         }
     }
+}
+
+/// What was asked for, as `last-run.json` tells it; no secret is among it.
+pub(crate) fn arguments(settings: &DownloadSettings) -> Value {
+    /// More than this many series are told by their number.
+    const MOST_SERIES: usize = 100;
+    let series = settings.request.series.iter().take(MOST_SERIES).map(ToString::to_string);
+    let rate = match settings.pace.rate {
+        Rate::PerMinute(rate) => json!(rate),
+        Rate::Unlimited => json!("unlimited"),
+    };
+    let window = match settings.request.window {
+        Window::Months(n) => json!({ "months": n }),
+        Window::MonthsOf30Days(n) => json!({ "months_of_30_days": n }),
+        Window::Range { start, end } => json!({ "start": start, "end": end }),
+        Window::LastDay => json!({ "days": 1 }),
+    };
+    let endpoint = settings.endpoint.as_ref().map_or(mixing::DEMO, |endpoint| &endpoint.shown);
+    json!({
+        "series": series.collect::<Vec<_>>(),
+        "window": window,
+        "output": settings.output.display().to_string(),
+        "endpoint": endpoint,
+        "api": settings.api.word(),
+        "rate_per_minute": rate,
+        "no_resume": settings.ask_everything,
+    })
 }
 
 /// What a person can do about a run that could not start.

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use super::error::Failure;
 use super::exit::ExitCode;
+use super::record::RunRecord;
 use super::settings::{Talk, Volume};
 use super::terminal::Terminal;
 
@@ -27,6 +28,8 @@ pub(super) struct Context {
     pub(super) terminal: Terminal,
     /// How much, and how.
     pub(super) talk: Talk,
+    /// What the run tells others.
+    pub(super) record: RunRecord,
 }
 
 impl Context {

@@ -10,7 +10,7 @@ use super::super::report::calendar::Canvas;
 use super::super::report::{self, status::Shown};
 use super::super::settings::Volume;
 use super::super::settings::look::StatusSettings;
-use super::super::{clock, terminal, wiring};
+use super::super::{clock, record, terminal, wiring};
 use super::Context;
 
 /// Looks at the archive and prints how it stands.
@@ -18,6 +18,7 @@ pub(crate) fn run(settings: &StatusSettings, context: &Context) -> Result<ExitCo
     let root = &settings.root;
     super::must_be_readable(root, "an archive")?;
     let survey = wiring::survey(settings);
+    let last_run = record::last_run(root);
     let now = clock::now();
     let required = settings.requirement;
     let shortfalls = required.map(|r| gate::shortfalls(&survey, &settings.asked, r, now));
@@ -29,6 +30,7 @@ pub(crate) fn run(settings: &StatusSettings, context: &Context) -> Result<ExitCo
         now,
         calendar: settings.calendar,
         shortfalls: shortfalls.as_deref(),
+        last_run: last_run.as_ref(),
     };
     let (width, colours) = terminal::stdout_canvas();
     let printed = terminal::print(|out| {

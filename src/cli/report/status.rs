@@ -9,6 +9,7 @@ use crate::format::standing::{FindingCounts, GapCounts};
 use crate::integrity::{SeriesSurvey, Survey};
 
 use super::super::gate::{Shortfall, stop_words};
+use super::super::record::RunNote;
 use super::calendar::{self, Canvas};
 use super::text::{Align, Table, counted, size, span, thousands};
 use super::{escaped, write_findings};
@@ -29,6 +30,8 @@ pub struct Shown<'a> {
     pub calendar: bool,
     /// What falls short; `None` if nothing was required.
     pub shortfalls: Option<&'a [Shortfall]>,
+    /// How the run that started last goes or went, if it said so.
+    pub last_run: Option<&'a RunNote>,
 }
 
 /// The word of the sidecar.
@@ -48,6 +51,9 @@ pub(super) fn state_word(state: PartitionState) -> &'static str {
 pub fn write(out: &mut dyn Write, shown: &Shown<'_>, canvas: Canvas) -> io::Result<()> {
     let survey = shown.survey;
     write_total(out, shown)?;
+    if let Some(run) = shown.last_run {
+        writeln!(out, "{}", escaped(&last_run(run)))?;
+    }
     let table = table(shown);
     let width = table.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let fits = canvas.width.is_none_or(|columns| width <= columns);
@@ -68,6 +74,17 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>, canvas: Canvas) -> io::Resu
     }
     write_findings(out, &survey.findings.iter().collect::<Vec<_>>())?;
     write_shortfalls(out, shown)
+}
+
+/// `last run: interrupted, exit code 130, ended 2026-11-22T19:44:48Z`
+fn last_run(run: &RunNote) -> String {
+    let RunNote { outcome, exit_code, ended_at, started_at, pid, host, .. } = run;
+    let words = outcome.replace('_', " ");
+    match (exit_code, ended_at) {
+        (Some(code), Some(at)) => format!("last run: {words}, exit code {code}, ended {at}"),
+        (None, Some(at)) => format!("last run: {words}, last seen {at}"),
+        _ => format!("last run: {words} since {started_at}, process {pid} on `{host}`"),
+    }
 }
 
 /// Writes only what falls short.

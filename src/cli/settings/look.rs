@@ -342,6 +342,8 @@ mod tests {
             quiet: false,
             verbose: 0,
             json: false,
+            log_file: None,
+            log_file_level: "info".to_owned(),
             log_format: "text".into(),
         };
         let args = ExplainArgs {

@@ -20,8 +20,8 @@ use super::args::{
 };
 use super::error::Failure;
 pub use values::{
-    AdoptSettings, Api, DownloadSettings, EndpointChoice, FileSettings, LogFormat, Pace, Rate,
-    SampleChoice, Talk, Token, VerifyDepth, VerifySettings, Volume,
+    AdoptSettings, Api, DownloadSettings, EndpointChoice, FileSettings, LogFileChoice, LogFormat,
+    LogLevel, Pace, Rate, SampleChoice, Talk, Token, VerifyDepth, VerifySettings, Volume,
 };
 pub use verify::verify;
 
@@ -96,7 +96,7 @@ pub struct Outside<'a> {
 ///
 /// # Errors
 ///
-/// If the format of the log is not known.
+/// If the format or the level of the log is not known.
 pub fn talk(args: &TalkArgs, origins: &Origins) -> Result<Talk, SettingsError> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     let volume = match (args.quiet, args.verbose) {
@@ -105,7 +105,16 @@ pub fn talk(args: &TalkArgs, origins: &Origins) -> Result<Talk, SettingsError> {
         (false, degrees) => Volume::Verbose(degrees),
     };
     let log_format = named("log-format", origins, choice(&args.log_format, &formats))?;
-    Ok(Talk { volume, log_format, json: args.json })
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let level = named("log-file-level", origins, choice(&args.log_file_level, &levels))?;
+    let log_file = args.log_file.clone().map(|path| LogFileChoice { path, level });
+    Ok(Talk { volume, log_format, log_file, json: args.json })
 }
 
 /// Reads what `adopt` shall do.

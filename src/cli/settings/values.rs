@@ -91,13 +91,39 @@ pub enum LogFormat {
     Json,
 }
 
-/// How much is said, and how.
+/// How much goes into the file of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Data is missing.
+    Error,
+    /// Something went wrong and was overcome.
+    Warn,
+    /// What is being done.
+    Info,
+    /// Each decision.
+    Debug,
+    /// What the libraries say too.
+    Trace,
+}
+
+/// Where the log goes beside stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFileChoice {
+    /// The file.
+    pub path: PathBuf,
+    /// How much.
+    pub level: LogLevel,
+}
+
+/// How much is said, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Talk {
     /// How much.
     pub volume: Volume,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// Where the log goes beside stderr, if anywhere.
+    pub log_file: Option<LogFileChoice>,
     /// Whether the result is one JSON object.
     pub json: bool,
 }

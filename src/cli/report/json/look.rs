@@ -1,7 +1,8 @@
 //! `status` and `explain` as JSON.
 //!
 //! `status` adds `root`, `now` (by this machine), `required` (null, or `proved_as_required` and
-//! `shortfalls`: `what`, `reason`), `findings`, and `series`: the keys of a series in
+//! `shortfalls`: `what`, `reason`), `last_run` (null, or the keys of
+//! `.titan/last-run.json`), `findings`, and `series`: the keys of a series in
 //! `.titan/watermark.json`, `watermark_age_secs`, `staged` (`segments`, `start`, `end`,
 //! `publishing`), and `partitions`: `month`, `state`, `rows`, `file_size`, `locked`, `foreign`,
 //! `problem`. In `calendar` each month is one letter a day: `#` full, `c` market closed,
@@ -55,6 +56,7 @@ pub fn status(shown: &Shown<'_>, session: &str, exit: ExitCode) -> Value {
         "root": shown.root.display().to_string(),
         "now": shown.now,
         "required": required,
+        "last_run": shown.last_run,
         "findings": shown.survey.findings,
         "series": shown.survey.series.iter().map(one).collect::<Vec<_>>(),
     });

@@ -107,7 +107,8 @@ fn text(
 ) -> String {
     let survey = Survey { series, findings: Vec::new() };
     let root = Path::new("data_cache");
-    let shown = Shown { root, survey: &survey, now: day(9.75), calendar, shortfalls };
+    let shown =
+        Shown { root, survey: &survey, now: day(9.75), calendar, shortfalls, last_run: None };
     let mut out = Vec::new();
     write(&mut out, &shown, canvas).unwrap();
     String::from_utf8(out).unwrap()

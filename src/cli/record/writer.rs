@@ -1,0 +1,198 @@
+//! The thread that writes: at each stage of a run, and now and then between two of them.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::domain::{Epoch, StoreError};
+use crate::format::{Layout, Standing, WatermarkFile};
+use crate::storage::SmallFiles;
+
+use super::super::clock;
+use super::super::error::{Failure, chain};
+use super::last_run::{LastRunFile, RUNNING, RunNote, noted};
+use super::metrics::{Carried, View, render};
+use super::process::Process;
+use super::{Begun, Shared};
+
+/// Between two writes when nothing happens.
+const WRITE_EVERY: Duration = Duration::from_secs(30);
+
+/// Between two writes at least, however much happens; the end does not wait for it.
+const REST: Duration = Duration::from_millis(500);
+
+/// No small file of ours is nearly as large.
+const MOST_BYTES: u64 = 1 << 20;
+
+pub(super) struct Writer {
+    begun: Begun,
+    shared: Arc<Shared>,
+    files: SmallFiles,
+    process: Process,
+    carried: Carried,
+    /// What was already said to be wrong.
+    said: [bool; 2],
+    is_noted: bool,
+}
+
+impl Writer {
+    pub(super) fn new(begun: Begun, shared: Arc<Shared>) -> Self {
+        let files = SmallFiles::new(&begun.session);
+        let process = Process::own();
+        let carried = Carried::default();
+        Self { begun, shared, files, process, carried, said: [false; 2], is_noted: false }
+    }
+
+    /// Writes the metrics for the first time, so that a file that can never be written is told
+    /// before the work and not after it.
+    pub(super) fn first_metrics(&mut self) -> Result<(), Failure> {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write the metrics file `{path}`")]
+        struct CannotWrite {
+            path: String,
+            source: StoreError,
+        }
+        let Some(path) = self.begun.metrics_file.clone() else { return Ok(()) };
+        self.carried = read(&path).map_or_else(Carried::default, |text| Carried::from_file(&text));
+        self.files.sweep(&path);
+        match self.try_metrics(&path) {
+            Err(error) if !is_full(&error) => {
+                let error = CannotWrite { path: path.display().to_string(), source: error };
+                Err(Failure::cannot_start(error)
+                    .with_hint("name a file in a folder that can be written with `--metrics-file`"))
+            }
+            result => {
+                self.tell(0, result);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn work(mut self, woken: &Receiver<()>) {
+        loop {
+            let began = Instant::now();
+            let is_over = self.write();
+            if is_over {
+                return;
+            }
+            match woken.recv_timeout(WRITE_EVERY) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            while began.elapsed() < REST && self.shared.state().ended.is_none() {
+                let left = REST.saturating_sub(began.elapsed());
+                // Woken again, it looks whether this is the end.
+                let _ = woken.recv_timeout(left);
+            }
+        }
+    }
+
+    /// Writes both files; tells whether that was the end.
+    fn write(&mut self) -> bool {
+        let is_over = self.shared.state().ended.is_some();
+        if let Some(path) = self.begun.metrics_file.clone() {
+            let result = self.try_metrics(&path);
+            self.tell(0, result);
+        }
+        let result = self.try_note();
+        self.tell(1, result);
+        is_over
+    }
+
+    /// Says once that a file is not written, and goes on.
+    fn tell(&mut self, which: usize, result: Result<(), StoreError>) {
+        let Err(error) = result else { return };
+        if std::mem::replace(&mut self.said[which], true) {
+            return;
+        }
+        let what = ["the metrics file", "`.titan/last-run.json`"][which];
+        let why = chain(&error).join(": ");
+        tracing::warn!(why, "{what} cannot be written; the run goes on without it");
+    }
+
+    fn try_metrics(&self, path: &Path) -> Result<(), StoreError> {
+        let standings = standings(&self.begun.output);
+        let asked = self.shared.asked();
+        let text = {
+            let state = self.shared.state();
+            render(&View {
+                version: env!("CARGO_PKG_VERSION"),
+                now: clock::now(),
+                started: state.started,
+                elapsed: state.elapsed(),
+                ended: state.ended.as_ref(),
+                asked,
+                thrown_away: asked.stats.thrown_away.plus(&state.thrown_away),
+                series: &state.series,
+                standings: &standings,
+                carried: &self.carried,
+            })
+        };
+        self.files.replace(path, text.as_bytes())
+    }
+
+    fn try_note(&mut self) -> Result<(), StoreError> {
+        let now = clock::now();
+        let asked = self.shared.asked();
+        let note = self.shared.state().note(&self.process, &asked, now);
+        let (process, is_first) = (&self.process, !self.is_noted);
+        let is_gone = |run: &RunNote| is_first && process.is_gone(run, now);
+        let mut problem = None;
+        let mut killed = Vec::new();
+        let is_there = self.files.update_last_run(&self.begun.output, |old| {
+            let noted = noted(old, &note, is_gone);
+            (killed, problem) = (noted.killed, noted.problem);
+            noted.bytes
+        })?;
+        self.is_noted |= is_there;
+        for run in killed {
+            let RunNote { session, pid, updated_at, .. } = run;
+            tracing::info!(
+                earlier_session = session,
+                pid,
+                last_seen = updated_at,
+                "an earlier run ended without a word; its answers are kept"
+            );
+        }
+        if let Some(why) = problem {
+            tracing::warn!(why, "what `.titan/last-run.json` said of earlier runs cannot be used");
+        }
+        Ok(())
+    }
+}
+
+/// A disk that is full now need not be full later.
+fn is_full(error: &StoreError) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    match error {
+        StoreError::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+        _ => false,
+    }
+}
+
+/// A small text file; nothing if it cannot be read, or is none.
+fn read(path: &Path) -> Option<String> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let is_small = metadata.is_file() && metadata.len() <= MOST_BYTES;
+    if is_small { std::fs::read_to_string(path).ok() } else { None }
+}
+
+/// How the series of an archive stand, as its `watermark.json` says.
+fn standings(root: &Path) -> Vec<Standing> {
+    let text = read(&Layout::new(root).watermark());
+    let file = text.and_then(|text| WatermarkFile::from_json(text.as_bytes()).ok());
+    file.map_or_else(Vec::new, |file| file.series.into_values().collect())
+}
+
+/// The run that started last, by what it said of itself; one that is gone is `killed`.
+pub(super) fn read_last_run(root: &Path) -> Option<RunNote> {
+    let text = read(&Layout::new(root).last_run())?;
+    let mut last = LastRunFile::from_json(text.as_bytes()).ok()?.last;
+    let now: Epoch = clock::now();
+    if last.outcome == RUNNING && Process::own().is_gone(&last, now) {
+        last.end_without_a_word();
+    }
+    Some(last)
+}

@@ -4,10 +4,12 @@
 mod adopt;
 mod budget;
 mod cli;
+mod config;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
+mod cron;
 mod damage;
 mod disk;
 mod download;
@@ -22,6 +24,7 @@ mod poison;
 mod process;
 mod proof;
 mod restate;
+mod several;
 mod status;
 mod stop;
 mod support;

@@ -5,8 +5,10 @@ pub(super) mod adopt;
 pub(super) mod download;
 pub(super) mod explain;
 mod mixing;
+pub(super) mod print_config;
 pub(super) mod simulate;
 pub(super) mod status;
+mod taken;
 pub(super) mod verify;
 
 use std::path::Path;

@@ -230,7 +230,13 @@ fn left((key, missing): (&PartitionKey, &RangeSet)) -> Value {
     with_key(key, json!({ "ranges": ranges(missing) }))
 }
 
-fn with_head(command: &str, session: &str, exit: ExitCode, error: &Value, body: Value) -> Value {
+pub(super) fn with_head(
+    command: &str,
+    session: &str,
+    exit: ExitCode,
+    error: &Value,
+    body: Value,
+) -> Value {
     let head = json!({
         "command": command,
         "session": session,

@@ -5,6 +5,7 @@ mod adopt;
 mod budget;
 mod cli;
 mod config;
+mod config_docs;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]

@@ -5,25 +5,37 @@
 
 mod archive;
 mod download;
+mod job;
+mod layers;
+mod listing;
 pub mod look;
 mod origins;
 mod share;
+mod shape;
 pub mod simulate;
 pub mod source;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    ArgMatches, Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand,
+};
 
 pub use archive::{AdoptArgs, VerifyArgs};
 pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
+pub use job::{FullJob, Given, JOB_KEYS, JobArgs};
+pub use layers::Layers;
+pub use listing::{Keys, Listed};
 pub use look::{ExplainArgs, StatusArgs};
-pub use origins::Origins;
+pub use origins::{Origin, Origins, variable};
+pub use shape::Shape;
 pub use share::ViewsArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
 pub use source::{DoctorArgs, SourceArgs, SymbolsArgs};
 
-use origins::without_void_variables;
+use super::error::Failure;
+use layers::{Answers, CONFIG, deaf, with_variable};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -38,7 +50,9 @@ Examples:
   titan-download doctor
 
 Every option can also be set as TITAN_<NAME> in the environment or in a file `.env`
-in the current folder; an option on the command line wins over both.
+in the current folder, or in a configuration file, which can hold many jobs at once.
+The command line wins over the environment, that over `.env`, and that over the
+configuration file; --print-config shows what counts.
 
 Exit codes:
   0    everything asked for and offered is on disk and certified
@@ -60,6 +74,12 @@ pub struct Cli {
     /// The main job.
     #[command(flatten)]
     pub download: DownloadArgs,
+    /// Read settings from this file [default: titan.toml, if it is there]
+    ///
+    /// TOML: the long names of the options are its keys, and each `[[series]]` is a job of its own.
+    #[arg(long, global = true, value_name = "FILE", env = "TITAN_CONFIG")]
+    #[arg(help_heading = "Configuration")]
+    pub config: Option<PathBuf>,
 }
 
 /// Everything but the main job.
@@ -109,30 +129,112 @@ pub enum Command {
     Simulate(Box<SimulateArgs>),
 }
 
-/// Reads a command line.
-///
-/// # Errors
-///
-/// What clap has to say: usage errors, and help and version, which are no failures.
-pub fn parse(arguments: Vec<OsString>) -> Result<(Cli, Origins), clap::Error> {
-    let matches = command(&arguments).try_get_matches_from(arguments)?;
-    let cli = Cli::from_arg_matches(&matches)?;
-    let origins = match matches.subcommand() {
-        Some((_, inner)) => Origins::of(inner),
-        None => Origins::of(&matches),
-    };
-    Ok((cli, origins))
+/// A command line as it was typed, before other places were asked.
+#[derive(Debug)]
+pub struct Typed {
+    arguments: Vec<OsString>,
+    matches: ArgMatches,
 }
 
-/// The definition, with the environment variables taken out that must not count.
-fn command(arguments: &[OsString]) -> ClapCommand {
-    let tidy = |command: ClapCommand| without_void_variables(command, arguments);
-    tidy(Cli::command()).mut_subcommands(tidy)
+/// A command line with everything that other places say.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What to do.
+    pub cli: Cli,
+    /// Where each value came from.
+    pub origins: Origins,
+    /// The options of the command that can be set elsewhere too, as `--help` orders them.
+    pub listed: Vec<Listed>,
+}
+
+impl Typed {
+    /// Reads a command line.
+    ///
+    /// # Errors
+    ///
+    /// What clap has to say: usage errors, and help and version, which are no failures.
+    pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        match definition(deaf).try_get_matches_from(&arguments) {
+            Ok(matches) => Ok(Self { arguments, matches }),
+            // Only the whole definition knows the names of the variables.
+            Err(said) if !said.use_stderr() => {
+                let hidden = |c: ClapCommand| c.mut_args(|arg| arg.hide_env_values(true));
+                Err(definition(hidden).try_get_matches_from(arguments).err().unwrap_or(said))
+            }
+            Err(said) => Err(said),
+        }
+    }
+
+    /// The configuration file that is named.
+    pub fn config(&self) -> Option<PathBuf> {
+        self.matches.get_one::<PathBuf>(CONFIG).cloned()
+    }
+
+    /// Name of the command, as its results name it.
+    pub fn command(&self) -> &str {
+        self.matches.subcommand_name().unwrap_or("download")
+    }
+
+    /// Tells whether the result was asked for as JSON.
+    pub fn wants_json(&self) -> bool {
+        let matches = self.matches.subcommand().map_or(&self.matches, |(_, matches)| matches);
+        matches.try_get_one::<bool>("json").is_ok_and(|json| json == Some(&true))
+    }
+
+    /// Tells whether anything of the command can be set elsewhere.
+    pub fn has_settings(&self) -> bool {
+        with_variable(&self.definition()).next().is_some()
+    }
+
+    fn definition(&self) -> ClapCommand {
+        let root = Cli::command();
+        let name = self.matches.subcommand_name();
+        name.and_then(|name| root.find_subcommand(name).cloned()).unwrap_or(root)
+    }
+
+    /// Asks the other places for what was not typed.
+    ///
+    /// # Errors
+    ///
+    /// If one of them says something that is no answer, or contradicts itself.
+    pub fn over(self, layers: Layers) -> Result<Parsed, Failure> {
+        let sub = self.matches.subcommand();
+        let typed = sub.map_or(&self.matches, |(_, matches)| matches);
+        let command = self.definition();
+        let answers = Answers::of(&command, typed, &layers)?;
+        let definition = match sub {
+            None => answers.become_defaults(Cli::command()),
+            Some((name, _)) => {
+                deaf(Cli::command()).mut_subcommand(name, |sub| answers.become_defaults(sub))
+            }
+        };
+        let matches = definition.try_get_matches_from(self.arguments);
+        // What was typed was read before, and every other value was checked.
+        let no_line = |said: clap::Error| Failure::cannot_start(said.to_string());
+        let matches = matches.map_err(no_line)?;
+        let mut cli = Cli::from_arg_matches(&matches).map_err(no_line)?;
+        let origins = answers.origins();
+        let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
+        let listed = listing::of(&command, inner, &origins);
+        cli.download.what.jobs = layers.file.map(|file| file.jobs).unwrap_or_default();
+        Ok(Parsed { cli, origins, listed })
+    }
+}
+
+/// The definition, each of its commands changed.
+fn definition(change: fn(ClapCommand) -> ClapCommand) -> ClapCommand {
+    change(Cli::command()).mut_subcommands(change)
+}
+
+/// For tests: a command line by itself, without any other place.
+#[cfg(test)]
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Origins), clap::Error> {
+    let parsed = Typed::read(arguments)?.over(Layers::default());
+    Ok(parsed.map(|parsed| (parsed.cli, parsed.origins)).expect("no other place"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::origins::{VALUE_OPTIONS, silenced_by};
     use super::*;
 
     fn parsed(line: &str) -> Result<(Cli, Origins), clap::Error> {
@@ -142,19 +244,15 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-        command(&[]).debug_assert();
+        definition(deaf).debug_assert();
     }
 
     #[test]
     fn every_option_with_a_variable_is_named_after_it() {
         for arg in Cli::command().get_arguments() {
-            let Some(variable) = arg.get_env() else { continue };
+            let Some(found) = arg.get_env() else { continue };
             let long = arg.get_long().expect("an option");
-            let expected = format!("TITAN_{}", long.to_uppercase().replace('-', "_"));
-            assert_eq!(variable.to_str(), Some(expected.as_str()));
-            let takes_value = arg.get_action().takes_values();
-            let listed = VALUE_OPTIONS.contains(&(arg.get_id().as_str(), long));
-            assert_eq!(takes_value, listed, "{long}");
+            assert_eq!(found.to_str(), Some(variable(long).as_str()));
         }
     }
 
@@ -195,20 +293,5 @@ mod tests {
     fn a_negative_number_reaches_the_settings() {
         let (cli, _) = parsed("titan-download --months -1").unwrap();
         assert_eq!(cli.download.what.months.as_deref(), Some("-1"));
-    }
-
-    #[test]
-    fn a_typed_option_silences_the_variables_of_its_rivals() {
-        let silenced = |line: &str| {
-            let arguments: Vec<_> = line.split_whitespace().map(OsString::from).collect();
-            silenced_by(&arguments, &Cli::command()).join(" ")
-        };
-        let window = "months start_date end_date test";
-        assert_eq!(silenced("x --symbol R_100"), "");
-        assert_eq!(silenced("x --start-date=2026-01-01"), window);
-        assert_eq!(silenced("x -m12"), window);
-        assert_eq!(silenced("x --demo"), "endpoint demo");
-        assert_eq!(silenced("x -jq --"), "quiet verbose");
-        assert_eq!(silenced("x -- --demo"), "");
     }
 }

@@ -1,12 +1,14 @@
 //! The command line: the top of the crate, and the only code that prints, colours or draws.
 //!
-//! [`run`] reads `.env`, the command line and the environment, checks them once, starts log and
+//! [`run`] reads the command line, the environment, `.env` and the configuration file, checks them
+//! once, starts log and
 //! runtime, hands over to a command, and turns its outcome into an exit code. The parts below meet
 //! in `wiring` and nowhere else.
 
 pub mod args;
 pub mod clock;
 mod command;
+pub mod config;
 mod disk;
 pub mod error;
 pub mod exit;
@@ -23,23 +25,31 @@ pub mod signal;
 mod state;
 mod suggest;
 pub mod terminal;
+pub mod variables;
 mod wiring;
 
 use std::ffi::OsString;
-use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use args::{Cli, Command, Origins};
+use args::{Command, Keys, Layers, Origin, Parsed, Typed};
 use command::Context;
 use error::Failure;
 use record::{Begun, RunRecord};
 use settings::{Outside, Volume};
 use terminal::Terminal;
+use variables::Variables;
 
 pub use exit::ExitCode;
 
-/// Holds defaults for the environment, in the current folder.
-const ENV_FILE: &str = ".env";
+/// A secret and where it comes from.
+type Secret = (OsString, Origin);
+
+/// The API token; it is no option, because other users see command lines.
+const TOKEN: &str = "TITAN_TOKEN";
+
+/// Names the configuration file.
+const CONFIG_VARIABLE: &str = "TITAN_CONFIG";
 
 /// More threads than this have nothing to do: one core serves several exchanges.
 const MOST_THREADS: usize = 4;
@@ -56,40 +66,48 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Two libraries bring two providers, and then the first encrypted connection panics unless one
     // of them was chosen. An error means that somebody chose before us, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    if let Err(failure) = read_env_file() {
-        return told(&failure, "titan-download", &clock::session_id(), false);
-    }
-    match args::parse(arguments.into_iter().collect()) {
-        Ok((cli, origins)) => dispatch(&cli, &origins),
-        Err(said) => {
-            if said.use_stderr() {
-                Terminal::new(false).say(&error::usage_text(&said.to_string()));
-                return ExitCode::CannotStart;
-            }
-            // Nothing can be done about a terminal that takes no help.
-            let _ = said.print();
-            ExitCode::Success
-        }
-    }
-}
-
-/// Reads `.env` of the current folder; variables that are set already stay as they are.
-fn read_env_file() -> Result<(), Failure> {
-    match dotenvy::from_path(ENV_FILE) {
-        Ok(()) => Ok(()),
-        Err(error) if error.not_found() => Ok(()),
-        // The library's own message quotes the line, and the line may hold the token.
-        Err(dotenvy::Error::LineParse(..)) => Err(Failure::cannot_start("cannot read `.env`")
-            .with_hint("write one `NAME=value` on each line, quoted if it holds spaces")),
-        Err(error) => {
-            let why = io::Error::other(error);
-            Err(Failure::cannot_start(format!("cannot read `.env`: {why}")))
-        }
-    }
-}
-
-fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
     let session = clock::session_id();
+    let variables = match Variables::read() {
+        Ok(variables) => variables,
+        Err(failure) => return told(&failure, "titan-download", &session, false),
+    };
+    let typed = match Typed::read(arguments.into_iter().collect()) {
+        Ok(typed) => typed,
+        Err(said) => return said_by_clap(&said),
+    };
+    let (name, json) = (typed.command().to_owned(), typed.wants_json());
+    let token = variables.get(TOKEN);
+    match parsed(typed, variables) {
+        Ok(parsed) => dispatch(&parsed, token, &session),
+        Err(failure) => told(&failure, &name, &session, json),
+    }
+}
+
+/// What clap says instead of a command line: help and version, or what is wrong with it.
+fn said_by_clap(said: &clap::Error) -> ExitCode {
+    if said.use_stderr() {
+        Terminal::new(false).say(&error::usage_text(&said.to_string()));
+        return ExitCode::CannotStart;
+    }
+    // Nothing can be done about a terminal that takes no help.
+    let _ = said.print();
+    ExitCode::Success
+}
+
+/// Puts the configuration file and the variables below the command line.
+fn parsed(typed: Typed, variables: Variables) -> Result<Parsed, Failure> {
+    let file = if typed.has_settings() {
+        let by_variable = || variables.get(CONFIG_VARIABLE).map(|(path, _)| PathBuf::from(path));
+        let named = typed.config().or_else(by_variable);
+        config::load(named.as_deref(), &Keys::all())?
+    } else {
+        None
+    };
+    typed.over(Layers { variables, file })
+}
+
+fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
+    let Parsed { cli, origins, .. } = parsed;
     let (name, talk_args, wants_bars) = match &cli.command {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
         Some(Command::Adopt(args)) => ("adopt", &args.talk, false),
@@ -104,22 +122,22 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
     let mut log_file = None;
     let talk = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
         let terminal = Terminal::new(wants_bars && talk.volume != Volume::Quiet);
-        log_file = logging::start(&talk, &terminal, &session)?;
+        log_file = logging::start(&talk, &terminal, session)?;
         Ok((talk, terminal))
     });
     // A run that cannot even read its settings is recorded, too: somebody waits for it.
-    let (record, recorded) = match record(cli, &session) {
+    let (record, recorded) = match record(parsed, session) {
         Ok(record) => (record, Ok(())),
         Err(failure) => (RunRecord::idle(), Err(failure)),
     };
     let result = talk.and_then(|(talk, terminal)| {
         recorded?;
-        let (session, record) = (session.clone(), record.clone());
-        started(cli, origins, &Context { session, terminal, talk, record })
+        let (session, record) = (session.to_owned(), record.clone());
+        started(parsed, token, &Context { session, terminal, talk, record })
     });
     let exit = result.unwrap_or_else(|failure| {
         record.failed(&failure);
-        told(&failure, name, &session, talk_args.json)
+        told(&failure, name, session, talk_args.json)
     });
     record.end(exit);
     if let Some(said) = log_file.and_then(logging::LogFile::finish) {
@@ -129,8 +147,10 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
 }
 
 /// What the main job tells others of itself; nothing if it is to write nothing.
-fn record(cli: &Cli, session: &str) -> Result<RunRecord, Failure> {
-    if cli.command.is_some() || cli.download.dry_run {
+fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
+    let cli = &parsed.cli;
+    let writes_nothing = cli.download.dry_run || cli.download.print_config;
+    if cli.command.is_some() || writes_nothing {
         return Ok(RunRecord::idle());
     }
     RunRecord::begin(Begun {
@@ -141,13 +161,23 @@ fn record(cli: &Cli, session: &str) -> Result<RunRecord, Failure> {
     })
 }
 
-fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
+fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<ExitCode, Failure> {
+    let Parsed { cli, origins, .. } = parsed;
+    let (token, token_origin) = token.unzip();
+    let outside = Outside {
+        token: token.and_then(|token| token.into_string().ok()),
+        endpoint: &wiring::endpoint,
+        compression: &wiring::check_compression,
+    };
     match &cli.command {
         None => {
-            let settings = settings::download(&cli.download, origins, &outside())?;
-            context
-                .record
-                .asked_for(&settings.request.series, command::download::arguments(&settings));
+            if cli.download.print_config {
+                let origin = token_origin.as_ref();
+                return command::print_config::run(parsed, origin, &outside, context);
+            }
+            let settings = settings::download(&cli.download, origins, &outside)?;
+            let series = settings.request.series();
+            context.record.asked_for(&series, command::download::arguments(&settings));
             blocking(command::download::run(&settings, context))
         }
         Some(Command::Adopt(args)) => {
@@ -165,26 +195,17 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         }
         Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
         Some(Command::Symbols(args)) => {
-            let settings = settings::source::symbols(args, origins, &outside())?;
+            let settings = settings::source::symbols(args, origins, &outside)?;
             blocking(command::symbols::run(&settings, context))
         }
         Some(Command::Doctor(args)) => {
-            let settings = settings::source::doctor(args, origins, &outside())?;
+            let settings = settings::source::doctor(args, origins, &outside)?;
             blocking(command::doctor::run(&settings, context))
         }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;
             blocking(command::simulate::run(&settings, context))
         }
-    }
-}
-
-/// What the settings ask outside.
-fn outside() -> Outside<'static> {
-    Outside {
-        token: std::env::var("TITAN_TOKEN").ok(),
-        endpoint: &wiring::endpoint,
-        compression: &wiring::check_compression,
     }
 }
 

@@ -267,18 +267,17 @@ impl Session {
         Ok(Self { client, observer, source, store, options, downloader, guards: Vec::new() })
     }
 
-    /// Which of the series are on offer, if the window makes sense. Writes nothing.
+    /// Which of the series are on offer and wanted for a time that makes sense. Writes nothing.
     pub(super) async fn offered(
         &self,
         request: &DownloadRequest,
     ) -> Result<Vec<Series>, DownloadError> {
         let asking = |what| move |source| DownloadError::Source { what, source };
         let now = self.source.server_time().await.map_err(asking("the time"))?;
-        let window = request.window.resolve(now)?;
-        self.options.check_accepted(&request.series, window, now)?;
+        let wanted = request.in_time(&self.options, now)?;
         let instruments = self.source.instruments().await.map_err(asking("its symbols"))?;
-        let is_offered = |series: &&Series| instruments.iter().any(|i| i.symbol == series.symbol);
-        Ok(request.series.iter().filter(is_offered).cloned().collect())
+        let is_offered = |series: &Series| instruments.iter().any(|i| i.symbol == series.symbol);
+        Ok(wanted.into_iter().filter(is_offered).collect())
     }
 
     /// Makes the folders and proves that they can be written.
@@ -475,6 +474,7 @@ fn download_options(settings: &DownloadSettings, endpoint: &EndpointChoice) -> D
         chunk_rows: settings.file.chunk_rows,
         settle_lag: settings.file.settle_lag,
         gap_threshold_secs: settings.file.gap_threshold_secs,
+        gap_thresholds: settings.file.gap_thresholds.clone(),
         source,
         ask_everything: settings.ask_everything,
         accept_restatement: settings.accept_restatement.clone(),

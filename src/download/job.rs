@@ -293,7 +293,7 @@ impl<R: Record> PartitionJob<R> {
             asked: self.pager.asked().clone(),
             continuous: profile.continuous,
             interval_secs: profile.interval_secs(),
-            gap_threshold_secs: options.gap_threshold_secs,
+            gap_threshold_secs: options.gap_threshold_of(&self.key.series),
         };
         let elapsed: Duration = self.started.elapsed();
         let mut run = serde_json::Map::new();

@@ -12,13 +12,15 @@ pub mod pager;
 pub mod plan;
 mod prepare;
 pub mod profile;
+mod refusals;
 pub mod reporter;
+mod request;
 mod space;
 mod spans;
 pub mod summary;
 pub mod wall;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,16 +40,8 @@ use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
 pub use prepare::{Source, Store};
 pub use reporter::{PageReport, Reporter, Silent};
+pub use request::{DownloadRequest, Wanted};
 pub use summary::{Ending, PartitionOutcome, PartitionSummary, Summary};
-
-/// What is wanted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DownloadRequest {
-    /// Which series, worked on together under one budget.
-    pub series: Vec<Series>,
-    /// Which time.
-    pub window: Window,
-}
 
 /// How the work is done.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +58,8 @@ pub struct DownloadOptions {
     pub settle_lag: Duration,
     /// Longest silence between two rows that is no gap; `None` derives it.
     pub gap_threshold_secs: Option<i64>,
+    /// The same for the series that have one of their own.
+    pub gap_thresholds: BTreeMap<Series, Option<i64>>,
     /// Facts for the sidecars: endpoint and API, never a secret.
     pub source: serde_json::Map<String, serde_json::Value>,
     /// Whether what is proved already is asked again and compared.
@@ -73,21 +69,27 @@ pub struct DownloadOptions {
 }
 
 impl DownloadOptions {
-    /// Tells whether each partition whose newer prices are accepted lies in the wanted time.
+    /// The longest silence between two rows of a series that is no gap; `None` derives it.
+    pub fn gap_threshold_of(&self, series: &Series) -> Option<i64> {
+        self.gap_thresholds.get(series).copied().unwrap_or(self.gap_threshold_secs)
+    }
+
+    /// Tells whether each partition of a series whose newer prices are accepted lies in the wanted
+    /// time.
     ///
     /// # Errors
     ///
     /// For the first one that does not: nothing could be accepted there.
     pub fn check_accepted(
         &self,
-        series: &[Series],
+        series: &Series,
         window: EpochRange,
         now: Epoch,
     ) -> Result<(), DownloadError> {
         let is_cut = |key: &&PartitionKey| {
             let month = key.month.range();
             let until_now = EpochRange::new(month.start(), month.end().min(now)).unwrap_or(month);
-            series.contains(&key.series) && !window.covers(until_now)
+            key.series == *series && !window.covers(until_now)
         };
         match self.accept_restatement.iter().find(is_cut) {
             Some(key) => Err(DownloadError::Restatement {

@@ -15,8 +15,9 @@ use crate::domain::{
 
 use super::plan::{Plan, PlannedPartition};
 use super::profile::{Profile, unit_secs};
+use super::refusals::{Refusals, SeriesError, ends_everything, ends_the_run};
 use super::wall::{Probe, Step, WallSearch};
-use super::{DownloadError, DownloadOptions, DownloadRequest, space, spans};
+use super::{DownloadError, DownloadOptions, DownloadRequest, Wanted, space, spans};
 
 /// A source that serves every kind of record this crate knows.
 pub trait Source: MarketDataSource<Tick> + MarketDataSource<Candle> + SourceInfo {}
@@ -88,8 +89,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
     let asking = |what| move |source| DownloadError::Source { what, source };
     let asked = source.server_time().await.map_err(asking("the time"))?;
     let clock = ServerClock { asked, at: Instant::now() };
-    let window = request.window.resolve(asked)?;
-    options.check_accepted(&request.series, window, asked)?;
+    let windows = request.windows(options, asked)?;
     let instruments = source.instruments().await.map_err(asking("its symbols"))?;
     let facts = blocking(store, |store| Ok(store.load_facts())).await?;
     let mut prepared = Prepared {
@@ -107,10 +107,12 @@ pub(super) async fn prepare<S: Source, P: Store>(
         first_held: BTreeMap::new(),
         facts,
     };
-    let mut refused = Vec::new();
-    for series in &request.series {
-        let instrument = match offered(series, &instruments) {
-            Ok(instrument) => instrument,
+    let mut refusals = Refusals::default();
+    for (Wanted { series, .. }, window) in request.wanted.iter().zip(windows) {
+        let window = window.map_err(|error| chain(&error));
+        let both = window.and_then(|window| Ok((window, offered(series, &instruments)?)));
+        let (window, instrument) = match both {
+            Ok(both) => both,
             Err(why) => {
                 prepared.plan.failed_series.push((series.clone(), why));
                 continue;
@@ -138,7 +140,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         prepared.profiles.insert(series.clone(), profile);
         match planned {
             Ok(planned) => prepared.take(series, planned),
-            Err(SeriesError::Wall(source)) if !concerns_one_series(source.kind) => {
+            Err(SeriesError::Wall(source)) if ends_the_run(source.kind) => {
                 return Err(DownloadError::Source { what: "its history", source });
             }
             Err(SeriesError::Locked(key)) => {
@@ -148,20 +150,14 @@ pub(super) async fn prepare<S: Source, P: Store>(
             Err(SeriesError::Store(error)) if ends_everything(&error) => return Err(error.into()),
             Err(error) => {
                 prepared.plan.failed_series.push((series.clone(), chain(&error)));
-                if let SeriesError::Store(error @ StoreError::Io { .. }) = error {
-                    refused.push(error);
-                }
+                refusals.take(error);
             }
         }
     }
     prepared.plan.n_bytes = space::bytes_of_all(&prepared.plan, |kind| store.row_bytes(kind));
     prepared.plan.free_bytes = blocking(store, |store| Ok(store.free_bytes())).await?;
     if prepared.plan.partitions.is_empty() && !prepared.plan.failed_series.is_empty() {
-        // If the disk refused every one of them, that is what there is to say.
-        if let Some(error) = refused.pop().filter(|_| refused.len() + 1 == request.series.len()) {
-            return Err(error.into());
-        }
-        return Err(DownloadError::NoSeries(prepared.plan.failed_series));
+        return Err(refusals.of_all(prepared.plan.failed_series));
     }
     Ok(prepared)
 }
@@ -188,24 +184,6 @@ impl Prepared {
     }
 }
 
-/// Whether another series would meet the same: the run is ending, or the disk takes nothing more.
-fn ends_everything(error: &StoreError) -> bool {
-    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    let is_of_the_disk =
-        |kind| matches!(kind, StorageFull | QuotaExceeded | FileTooLarge | ReadOnlyFilesystem);
-    match error {
-        StoreError::Stopped => true,
-        StoreError::Io { source, .. } => is_of_the_disk(source.kind()),
-        _ => false,
-    }
-}
-
-/// Whether another series may still be answered.
-fn concerns_one_series(kind: ErrorKind) -> bool {
-    use ErrorKind::{Malformed, MarketClosed, Rejected, TooLarge, UnknownSymbol};
-    matches!(kind, Malformed | MarketClosed | Rejected | TooLarge | UnknownSymbol)
-}
-
 /// Name of a series among the facts.
 pub(super) fn fact_name(series: &Series) -> String {
     format!("{}/{}", series.symbol, series.kind.folder())
@@ -230,17 +208,6 @@ struct PlannedSeries {
     partitions: Vec<(PlannedPartition, StoredPartition)>,
     wall: Option<Wall>,
     first_held: Option<Epoch>,
-}
-
-/// A series could not be planned.
-#[derive(Debug, thiserror::Error)]
-enum SeriesError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot find out how far back its history reaches")]
-    Wall(#[source] SourceError),
-    #[error("{0} is locked")]
-    Locked(PartitionKey),
 }
 
 /// Plans one series.

@@ -5,10 +5,13 @@ mod adopt;
 mod budget;
 mod cli;
 mod conformance;
+mod config;
+mod config_docs;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
 mod crash;
+mod cron;
 mod damage;
 mod disk;
 mod docs;
@@ -27,6 +30,7 @@ mod process;
 mod proof;
 mod record;
 mod restate;
+mod several;
 mod status;
 mod stop;
 mod support;

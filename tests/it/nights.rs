@@ -84,7 +84,7 @@ pub(crate) async fn night(
     let options = DownloadOptions { chunk_rows: 500, ..download_options() };
     let downloader =
         PartitionedDownloader::new(Arc::new(source), store, Arc::new(Silent), options, stop);
-    let request = DownloadRequest { series: series.to_vec(), window };
+    let request = DownloadRequest::of(series, window);
     let summary = tokio::time::timeout(NIGHT, downloader.run(&request)).await;
     let summary = summary.expect("the night never ends");
     // Returns only when the task of the connection has ended.

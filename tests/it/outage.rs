@@ -49,7 +49,7 @@ async fn download(
     let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
     let store = Arc::new(ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap());
     store.prepare().unwrap();
-    let _guard = store.lock(&request.series[0]).unwrap();
+    let _guard = store.lock(&request.wanted[0].series).unwrap();
     let options = download_options();
     let stop = CancellationToken::new();
     let (source, silent) = (Arc::new(source), Arc::new(Silent));
@@ -83,7 +83,7 @@ async fn ten_minutes_away_cost_one_connection_attempt_per_cool_down_and_no_row()
         start: epoch("2026-03-08T00:00:00Z"),
         end: Some(epoch("2026-03-14T00:00:00Z")),
     };
-    let request = DownloadRequest { series: vec![ticks.clone()], window };
+    let request = DownloadRequest::of(std::slice::from_ref(&ticks), window);
     let folder = tempfile::tempdir().unwrap();
     let summary = download(pipes, folder.path(), &request, &observer).await;
     assert!(summary.is_complete(), "{summary:#?}");

@@ -161,7 +161,7 @@ fn a_run_that_went_well_says_so() {
     assert_eq!((&note["rows_new"], &note["partitions_published"]), (&2880.into(), &1.into()));
     assert_eq!(note["server_time"], "2026-03-10T00:00:00Z");
     assert_eq!(note["details"]["totals"]["rows"], 2880);
-    assert_eq!(note["details"]["arguments"]["series"][0], "R_100 candles 60s");
+    assert_eq!(note["details"]["arguments"]["wanted"][0]["series"], "R_100 candles 60s");
     assert_eq!(note["history"].as_array().unwrap().len(), 0);
     // The counters of the next run begin at zero; what is on disk stays.
     sandbox.run(&line).expect(0);

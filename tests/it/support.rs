@@ -116,7 +116,7 @@ impl Exchange {
         let (downloader, store, client) = self.parts(root, setup);
         store.prepare().unwrap();
         let guards: Vec<_> = series.iter().map(|series| store.lock(series).unwrap()).collect();
-        let request = DownloadRequest { series: series.to_vec(), window };
+        let request = DownloadRequest::of(series, window);
         let summary = downloader.run(&request).await;
         client.close().await;
         drop(guards);
@@ -131,7 +131,7 @@ impl Exchange {
         window: Window,
     ) -> Result<Plan, DownloadError> {
         let (downloader, _, client) = self.parts(root, &Setup::default());
-        let plan = downloader.plan(&DownloadRequest { series: series.to_vec(), window }).await;
+        let plan = downloader.plan(&DownloadRequest::of(series, window)).await;
         client.close().await;
         plan
     }
@@ -191,6 +191,7 @@ pub(crate) fn download_options() -> DownloadOptions {
         chunk_rows: 65_536,
         settle_lag: Duration::from_secs(86_400),
         gap_threshold_secs: None,
+        gap_thresholds: BTreeMap::new(),
         source: serde_json::Map::new(),
         ask_everything: false,
         accept_restatement: BTreeSet::new(),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
+use super::JobArgs;
+
 /// How much is said, and how.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Output")]
@@ -57,6 +59,12 @@ pub struct DownloadArgs {
     /// begins. No file or folder is made.
     #[arg(long, env = "TITAN_DRY_RUN", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub dry_run: bool,
+    /// Print every setting with its value and where it comes from, and do nothing else
+    ///
+    /// As a configuration file that says the same, or with --json as one object. Secrets are not
+    /// shown. Asks nobody and writes nothing.
+    #[arg(long, help_heading = "Configuration")]
+    pub print_config: bool,
     /// Show no progress, neither as bars nor as lines
     #[arg(long, env = "TITAN_NO_PROGRESS", value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub no_progress: bool,
@@ -110,6 +118,9 @@ pub struct WhatArgs {
     #[arg(long = "granularity", value_name = "SECONDS", value_delimiter = ',')]
     #[arg(env = "TITAN_GRANULARITY", default_value = "60")]
     pub granularities: Vec<String>,
+    /// The jobs of the configuration file.
+    #[arg(skip)]
+    pub jobs: Vec<JobArgs>,
 }
 
 /// Where from and where to.

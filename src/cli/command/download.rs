@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ErrorKind, Series, StoreError};
-use crate::download::{DownloadError, DownloadRequest, Summary, Window};
+use crate::download::{DownloadError, Summary, Window};
 
 use super::super::clock;
 use super::super::disk::refusal;
@@ -24,6 +24,7 @@ use super::super::settings::{Api, DownloadSettings, EndpointChoice, Rate, Volume
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::{Exchange, Parts, Session};
+use super::taken::Taken;
 use super::{Context, mixing};
 
 const STOPPING: &str = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
@@ -42,7 +43,7 @@ pub(crate) async fn run(
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    mixing::refuse(&settings.output, &settings.request.series, settings.endpoint.is_none())?;
+    mixing::refuse(&settings.output, &settings.request.series(), settings.endpoint.is_none())?;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
     let (endpoint, demo) = endpoint_or_demo(settings.endpoint.as_ref(), settings.api).await?;
@@ -155,29 +156,15 @@ impl Work<'_> {
                 session.mark_invented().await.map_err(|error| self.failure(error.into()))?;
             }
         }
-        let mut ours = Vec::new();
-        let mut held = Vec::new();
-        for series in &request.series {
-            if !offered.contains(series) {
-                // Nothing is written for it; the download says what is wrong.
-                ours.push(series.clone());
-                continue;
-            }
-            match session.lock(series) {
-                Ok(()) => ours.push(series.clone()),
-                Err(StoreError::Held { owner, .. }) => held.push((series.clone(), owner)),
-                Err(error) => return Err(self.failure(error.into())),
-            }
-        }
-        if ours.is_empty()
-            && let Some((series, owner)) = held.first()
-        {
-            let (series, owner) = (series.to_string(), owner.clone());
-            return Err(self.failure(StoreError::Held { series, owner }.into()));
-        }
-        let request = DownloadRequest { series: ours, window: request.window };
-        let summary = session.run(&request).await.map_err(|error| self.failure(error))?;
-        Ok((summary, held))
+        let series = request.series();
+        let taken = Taken::of(&series, &offered, |series| session.lock(series));
+        let taken = taken.map_err(|error| self.failure(error))?;
+        let mut request = request.clone();
+        request.wanted.retain(|wanted| taken.ours.contains(&wanted.series));
+        let summary = session.run(&request).await;
+        let mut summary = summary.map_err(|error| self.failure(taken.with_reasons(error)))?;
+        summary.failed_series.extend(taken.refused);
+        Ok((summary, taken.held))
     }
 
     fn failure(&self, error: DownloadError) -> Failure {
@@ -198,27 +185,31 @@ impl Work<'_> {
 pub(crate) fn arguments(settings: &DownloadSettings) -> Value {
     /// More than this many series are told by their number.
     const MOST_SERIES: usize = 100;
-    let series = settings.request.series.iter().take(MOST_SERIES).map(ToString::to_string);
+    let wanted = settings.request.wanted.iter().take(MOST_SERIES).map(|wanted| {
+        json!({ "series": wanted.series.to_string(), "window": window(wanted.window) })
+    });
     let rate = match settings.pace.rate {
         Rate::PerMinute(rate) => json!(rate),
         Rate::Unlimited => json!("unlimited"),
     };
-    let window = match settings.request.window {
-        Window::Months(n) => json!({ "months": n }),
-        Window::MonthsOf30Days(n) => json!({ "months_of_30_days": n }),
-        Window::Range { start, end } => json!({ "start": start, "end": end }),
-        Window::LastDay => json!({ "days": 1 }),
-    };
     let endpoint = settings.endpoint.as_ref().map_or(mixing::DEMO, |endpoint| &endpoint.shown);
     json!({
-        "series": series.collect::<Vec<_>>(),
-        "window": window,
+        "wanted": wanted.collect::<Vec<_>>(),
         "output": settings.output.display().to_string(),
         "endpoint": endpoint,
         "api": settings.api.word(),
         "rate_per_minute": rate,
         "no_resume": settings.ask_everything,
     })
+}
+
+fn window(window: Window) -> Value {
+    match window {
+        Window::Months(n) => json!({ "months": n }),
+        Window::MonthsOf30Days(n) => json!({ "months_of_30_days": n }),
+        Window::Range { start, end } => json!({ "start": start, "end": end }),
+        Window::LastDay => json!({ "days": 1 }),
+    }
 }
 
 /// What a person can do about a run that could not start.

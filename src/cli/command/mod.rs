@@ -6,9 +6,11 @@ pub(super) mod doctor;
 pub(super) mod download;
 pub(super) mod explain;
 mod mixing;
+pub(super) mod print_config;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod symbols;
+mod taken;
 pub(super) mod verify;
 pub(super) mod views;
 

@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod calendar;
+pub mod config;
 pub mod doctor;
 pub mod explain;
 pub mod json;

@@ -1,6 +1,7 @@
 //! From what was typed to checked values, once. Nothing below sees a clap type, and what is built
 //! here cannot be wrong.
 
+mod jobs;
 pub mod look;
 mod parse;
 mod restatement;
@@ -9,14 +10,15 @@ pub mod source;
 mod values;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::domain::{Granularity, Kind, Series};
-use crate::download::{DownloadRequest, Window};
+use crate::download::Window;
 
 use super::args::{
-    AdoptArgs, DownloadArgs, FileArgs, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs,
+    AdoptArgs, DownloadArgs, FileArgs, Origin, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs,
 };
 use super::error::Failure;
 pub use values::{
@@ -25,6 +27,7 @@ pub use values::{
 };
 pub use verify::verify;
 
+use jobs::Wishes;
 use parse::{BadValue, choice, day, duration, number, quoted, symbol};
 
 /// Requests a minute when nothing is said: 220 are allowed, the rest is for whoever trades.
@@ -40,15 +43,19 @@ const POLITE_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// One option has a bad value.
-    #[error("cannot read `{option}`: {problem}")]
+    #[error("cannot read {option}: {problem}")]
     Value {
-        /// Where the value was found: `--rate` or `TITAN_RATE`.
+        /// Where the value was found, literals in backticks: `` `--rate` ``, or
+        /// `` `rate` in `titan.toml` line 7 ``.
         option: String,
         /// What is wrong with it.
         problem: String,
         /// What to write instead.
         hint: String,
     },
+    /// Neither a symbol nor a job is given.
+    #[error("no symbol is given")]
+    NoSymbol,
     /// Something is missing, or two settings do not go together.
     #[error("{problem}")]
     Rule {
@@ -64,6 +71,10 @@ impl SettingsError {
     pub fn hint(&self) -> &str {
         match self {
             Self::Value { hint, .. } | Self::Rule { hint, .. } => hint,
+            Self::NoSymbol => {
+                "name one with `--symbol R_100`, set `TITAN_SYMBOL` in the environment or in `.env`, \
+                 or write jobs into `titan.toml`"
+            }
         }
     }
 
@@ -140,10 +151,8 @@ pub fn download(
     outside: &Outside<'_>,
 ) -> Result<DownloadSettings, SettingsError> {
     let mut warnings = Vec::new();
-    let request = DownloadRequest {
-        series: series(&args.what, origins)?,
-        window: window(&args.what, origins)?,
-    };
+    let Wishes { request, gap_thresholds, set_aside } = jobs::wishes(args, origins)?;
+    warnings.extend(set_aside);
     let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
     let api = named("api", origins, choice(&args.place.api, &apis))?;
     let endpoint = endpoint(&args.place, api, origins, outside)?;
@@ -154,7 +163,7 @@ pub fn download(
     }
     let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
-    let named_months = restatement::partitions(&args.place.accept_restatement, &request.series);
+    let named_months = restatement::partitions(&args.place.accept_restatement, &request.series());
     Ok(DownloadSettings {
         accept_restatement: named("accept-restatement", origins, named_months)?,
         ask_everything: args.place.no_resume,
@@ -167,7 +176,7 @@ pub fn download(
         state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.insecure_ws,
         pace,
-        file: file(&args.file, origins, outside)?,
+        file: FileSettings { gap_thresholds, ..file(&args.file, origins, outside)? },
         dry_run: args.dry_run,
         progress: !args.no_progress,
         warnings,
@@ -181,7 +190,7 @@ fn named<T>(
     result: Result<T, BadValue>,
 ) -> Result<T, SettingsError> {
     result.map_err(|bad| SettingsError::Value {
-        option: origins.name_of(option),
+        option: origins.place_of(option),
         problem: bad.problem,
         hint: bad.hint,
     })
@@ -201,17 +210,14 @@ fn series(args: &WhatArgs, origins: &Origins) -> Result<Vec<Series>, SettingsErr
         }
     }
     if series.is_empty() {
-        return Err(SettingsError::rule(
-            "no symbol is given",
-            "name one with `--symbol R_100`, or set `TITAN_SYMBOL` in the environment or in `.env`",
-        ));
+        return Err(SettingsError::NoSymbol);
     }
     Ok(series)
 }
 
 fn kinds(args: &WhatArgs, origins: &Origins) -> Result<Vec<Kind>, SettingsError> {
     let mut widths = Vec::new();
-    for text in &args.granularities {
+    for text in args.granularities.iter().filter(|text| !text.trim().is_empty()) {
         let width = number(text, 1..=u32::MAX)
             .and_then(|secs| Granularity::try_from(secs).map_err(|_| bad_width(text)))
             .map_err(|_| bad_width(text));
@@ -254,8 +260,11 @@ fn window(args: &WhatArgs, origins: &Origins) -> Result<Window, SettingsError> {
         )),
         (Some(start), end) => Ok(Window::Range { start, end }),
         (None, Some(_)) => Err(SettingsError::rule(
-            format!("`{}` needs a start", origins.name_of("end-date")),
-            "add `--start-date YYYY-MM-DD`",
+            format!("{} needs a start", origins.place_of("end-date")),
+            match origins.of("end-date") {
+                Origin::ConfigFile { .. } => "add `start-date = \"YYYY-MM-DD\"` beside it",
+                _ => "add `--start-date YYYY-MM-DD`",
+            },
         )),
         (None, None) => {
             let text = args.months.as_deref().unwrap_or("1");
@@ -437,13 +446,6 @@ fn file(
         BadValue::new(problem, "choose `zstd`, `zstd:1` to `zstd:22`, `snappy` or `none`")
     });
     named("compression", o, compression)?;
-    let gap_threshold = match args.gap_threshold.trim() {
-        "auto" => Ok(None),
-        text => number(text, 1..=31_536_000).map(Some).map_err(|bad| BadValue {
-            hint: "write `auto`, or a number of seconds".to_owned(),
-            ..bad
-        }),
-    };
     Ok(FileSettings {
         compression: args.compression.trim().to_owned(),
         row_group_rows: named(
@@ -452,9 +454,22 @@ fn file(
             number(&args.row_group_rows, 1_000..=10_000_000),
         )?,
         chunk_rows: named("chunk-rows", o, number(&args.chunk_rows, 1..=10_000_000))?,
-        gap_threshold_secs: named("gap-threshold", o, gap_threshold)?,
+        gap_threshold_secs: gap_threshold(args, o)?,
+        gap_thresholds: BTreeMap::new(),
         settle_lag: named("settle-lag", o, duration(&args.settle_lag, Duration::ZERO))?,
     })
+}
+
+/// The longest silence that is no gap; `None` derives it.
+fn gap_threshold(args: &FileArgs, origins: &Origins) -> Result<Option<i64>, SettingsError> {
+    let threshold = match args.gap_threshold.trim() {
+        "auto" => Ok(None),
+        text => number(text, 1..=31_536_000).map(Some).map_err(|bad| BadValue {
+            hint: "write `auto`, or a number of seconds".to_owned(),
+            ..bad
+        }),
+    };
+    named("gap-threshold", origins, threshold)
 }
 
 #[cfg(test)]

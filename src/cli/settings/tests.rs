@@ -41,9 +41,9 @@ fn check(line: &str, message: &str, hint: &str) {
 #[test]
 fn the_defaults_are_those_of_the_help() {
     let settings = read("");
-    let names: Vec<_> = settings.request.series.iter().map(ToString::to_string).collect();
+    let names: Vec<_> = settings.request.series().iter().map(ToString::to_string).collect();
     assert_eq!(names, ["R_100 ticks", "R_100 candles 60s"]);
-    assert_eq!(settings.request.window, Window::Months(1));
+    assert_eq!(settings.request.wanted[0].window, Window::Months(1));
     assert_eq!(settings.output, PathBuf::from("data_cache"));
     assert_eq!(settings.pace.rate, Rate::PerMinute(200));
     assert_eq!((settings.pace.concurrency, settings.pace.retries), (4, 6));
@@ -75,7 +75,7 @@ fn the_budget_is_shared_unless_the_exchange_is_on_this_machine() {
 fn series_are_asked_once_in_the_order_given() {
     let line = "--symbol R_50,R_100 --symbol R_50 --kind candles --granularity 60,3600";
     let settings = read_with(line, &outside()).unwrap();
-    let names: Vec<_> = settings.request.series.iter().map(ToString::to_string).collect();
+    let names: Vec<_> = settings.request.series().iter().map(ToString::to_string).collect();
     assert_eq!(
         names,
         ["R_50 candles 60s", "R_50 candles 3600s", "R_100 candles 60s", "R_100 candles 3600s"]
@@ -85,16 +85,16 @@ fn series_are_asked_once_in_the_order_given() {
 #[test]
 fn windows() {
     let day = |text| day(text).unwrap();
-    assert_eq!(read("--months 24").request.window, Window::Months(24));
-    assert_eq!(read("--months 0").request.window, Window::Months(0));
-    assert_eq!(read("--months 0.5").request.window, Window::MonthsOf30Days(0.5));
-    assert_eq!(read("--test").request.window, Window::LastDay);
+    assert_eq!(read("--months 24").request.wanted[0].window, Window::Months(24));
+    assert_eq!(read("--months 0").request.wanted[0].window, Window::Months(0));
+    assert_eq!(read("--months 0.5").request.wanted[0].window, Window::MonthsOf30Days(0.5));
+    assert_eq!(read("--test").request.wanted[0].window, Window::LastDay);
     assert_eq!(
-        read("--start-date 2024-03-01").request.window,
+        read("--start-date 2024-03-01").request.wanted[0].window,
         Window::Range { start: day("2024-03-01"), end: None }
     );
     assert_eq!(
-        read("--start-date 2024-03-01 --end-date 2024-03-02").request.window,
+        read("--start-date 2024-03-01 --end-date 2024-03-02").request.wanted[0].window,
         Window::Range { start: day("2024-03-01"), end: Some(day("2024-03-02")) }
     );
 }
@@ -160,7 +160,7 @@ fn bad_series() {
     check(
         "--symbol ,",
         "no symbol is given",
-        "name one with `--symbol R_100`, or set `TITAN_SYMBOL` in the environment or in `.env`",
+        "name one with `--symbol R_100`, set `TITAN_SYMBOL` in the environment or in `.env`, or write jobs into `titan.toml`",
     );
     assert_eq!(read_with("--test", &outside()).unwrap_err().to_string(), "no symbol is given");
 }

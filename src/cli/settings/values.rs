@@ -1,10 +1,10 @@
 //! The checked values. They are made by `settings` alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{PartitionKey, Symbol};
+use crate::domain::{PartitionKey, Series, Symbol};
 use crate::download::DownloadRequest;
 
 /// Which of the two APIs is spoken.
@@ -201,6 +201,8 @@ pub struct FileSettings {
     pub chunk_rows: usize,
     /// Longest silence that is no gap; `None` derives it.
     pub gap_threshold_secs: Option<i64>,
+    /// The same for the series whose job has one of its own.
+    pub gap_thresholds: BTreeMap<Series, Option<i64>>,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
 }

@@ -12,7 +12,6 @@ pub mod error;
 pub mod exit;
 pub mod gate;
 pub mod logging;
-pub mod pace;
 pub mod progress;
 mod remembered;
 pub mod report;

@@ -28,6 +28,7 @@ use crate::domain::{Defect, DefectCounts, ErrorKind, SourceError};
 
 pub use self::breaker::{BreakerConfig, BreakerState, BreakerStatus, Guarded};
 pub use self::budget::{Counted, Timed};
+pub use self::pace::PaceOutlook;
 pub use self::retry::{Jitter, Retried, RetryConfig};
 pub use self::shared::{MachineClock, SharedPace};
 pub use self::throttle::{ThrottleConfig, ThrottleStats, Throttled};
@@ -71,8 +72,25 @@ pub struct RequestStats {
     pub refusals: u64,
     /// Time spent waiting, added up over callers: four that wait a second make four seconds.
     pub waited: Duration,
+    /// The same by cause.
+    pub waits: WaitTimes,
     /// Answers thrown away, by what was wrong with them.
     pub thrown_away: DefectCounts,
+}
+
+/// How long callers waited, by cause, added up over callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WaitTimes {
+    /// To keep the pace.
+    pub pace: Duration,
+    /// For the hour's budget.
+    pub hour_budget: Duration,
+    /// After a refusal as too frequent.
+    pub rate_limited: Duration,
+    /// For a source that is away.
+    pub breaker_open: Duration,
+    /// Between two attempts.
+    pub retry: Duration,
 }
 
 type OnWait = Arc<dyn Fn(WaitReason, Duration) + Send + Sync>;
@@ -86,6 +104,7 @@ pub struct Observer {
     on_wait: Option<OnWait>,
     counters: Arc<Counters>,
     breaker: Arc<Mutex<BreakerStatus>>,
+    pace: Arc<Mutex<Option<PaceOutlook>>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,8 +112,16 @@ struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     refusals: AtomicU64,
-    waited_nanos: AtomicU64,
+    /// By [`WaitReason`], in the order of its variants.
+    waited_nanos: [AtomicU64; 5],
     thrown_away: Mutex<DefectCounts>,
+}
+
+impl WaitTimes {
+    /// All causes together.
+    pub fn total(&self) -> Duration {
+        self.pace + self.hour_budget + self.rate_limited + self.breaker_open + self.retry
+    }
 }
 
 impl Observer {
@@ -103,7 +130,8 @@ impl Observer {
         let breaker =
             BreakerStatus { state: BreakerState::Closed, since: Instant::now(), n_openings: 0 };
         let breaker = Arc::new(Mutex::new(breaker));
-        Self { cancel, on_wait: None, counters: Arc::default(), breaker }
+        let (counters, pace) = (Arc::default(), Arc::default());
+        Self { cancel, on_wait: None, counters, breaker, pace }
     }
 
     /// Calls `tell` at the start of every wait with its reason and its length as known then. It
@@ -117,13 +145,33 @@ impl Observer {
     /// What was counted so far.
     pub fn stats(&self) -> RequestStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let waited =
+            |why: WaitReason| Duration::from_nanos(read(&self.counters.waited_nanos[why as usize]));
+        let waits = WaitTimes {
+            pace: waited(WaitReason::Pace),
+            hour_budget: waited(WaitReason::HourBudget),
+            rate_limited: waited(WaitReason::RateLimited),
+            breaker_open: waited(WaitReason::BreakerOpen),
+            retry: waited(WaitReason::Retry),
+        };
         RequestStats {
             requests: read(&self.counters.requests),
             retries: read(&self.counters.retries),
             refusals: read(&self.counters.refusals),
-            waited: Duration::from_nanos(read(&self.counters.waited_nanos)),
+            waited: waits.total(),
+            waits,
             thrown_away: *locked(&self.counters.thrown_away),
         }
+    }
+
+    /// How fast the throttle lets requests go out, as of the last one, and how fast it aims to;
+    /// `None` before the first, or if nothing bounds it.
+    pub fn pace(&self) -> Option<PaceOutlook> {
+        *locked(&self.pace)
+    }
+
+    fn pace_is(&self, outlook: Option<PaceOutlook>) {
+        *locked(&self.pace) = outlook;
     }
 
     /// What the breaker does, and since when. With several sources the last change counts.
@@ -176,7 +224,7 @@ impl Observer {
         if let Some(tell) = &self.on_wait {
             tell(reason, length);
         }
-        let _counted = Waited { counters: &self.counters, since: Instant::now() };
+        let _counted = Waited { counters: &self.counters, reason, since: Instant::now() };
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err(cancelled()),
@@ -207,13 +255,14 @@ impl fmt::Debug for Observer {
 /// Counts a wait when it ends, also if its caller leaves.
 struct Waited<'a> {
     counters: &'a Counters,
+    reason: WaitReason,
     since: Instant,
 }
 
 impl Drop for Waited<'_> {
     fn drop(&mut self) {
         let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counters.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.counters.waited_nanos[self.reason as usize].fetch_add(nanos, Ordering::Relaxed);
     }
 }
 

@@ -26,6 +26,7 @@ mod errors;
 mod facts;
 mod keep;
 mod lock;
+mod look;
 mod merge;
 mod publish;
 mod read;

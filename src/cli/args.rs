@@ -10,8 +10,8 @@ mod layers;
 mod listing;
 pub mod look;
 mod origins;
-mod share;
 mod shape;
+mod share;
 pub mod simulate;
 pub mod source;
 

@@ -15,7 +15,6 @@ pub mod exit;
 pub mod gate;
 pub mod logging;
 mod machine;
-pub mod pace;
 pub mod progress;
 pub mod record;
 mod remembered;

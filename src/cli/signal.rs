@@ -64,10 +64,10 @@ impl Signals {
                 // Before the message: a terminal that blocks must not delay the end.
                 stop.cancel();
                 if patience == Patience::Bounded {
-                    leave_after(LEAVE_AFTER, first);
+                    leave_after(LEAVE_AFTER, first, terminal.clone());
                 }
                 terminal.say(on_first);
-                leave(source.next().await);
+                leave(source.next().await, &terminal);
             }
         });
         Ok(Self { stop, seen, task })
@@ -90,10 +90,10 @@ impl Signals {
 
 /// Ends the process after a while. On a thread of its own that needs neither runtime nor disk, and
 /// that lives no longer than the process, so nobody has to wait for it.
-fn leave_after(limit: Duration, first: Signal) {
+fn leave_after(limit: Duration, first: Signal, terminal: Terminal) {
     let wait = move || {
         std::thread::sleep(limit);
-        leave(first);
+        leave(first, &terminal);
     };
     if std::thread::Builder::new().name("leave".to_owned()).spawn(wait).is_err() {
         tracing::warn!("no thread is left to watch over the end");
@@ -101,7 +101,8 @@ fn leave_after(limit: Duration, first: Signal) {
 }
 
 /// Ends the process where it stands; the next run cleans up.
-fn leave(signal: Signal) -> ! {
+fn leave(signal: Signal, terminal: &Terminal) -> ! {
+    terminal.abandon();
     std::process::exit(i32::from(ExitCode::of_signal(Some(signal)).number()))
 }
 

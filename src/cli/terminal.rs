@@ -2,12 +2,16 @@
 //!
 //! Bars live on stderr too, so every other line there is written while they are put aside.
 
+mod drawing;
+
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
-/// Redraws per second; more costs time and shows nothing more.
-const REDRAWS_PER_SECOND: u8 = 8;
+/// How long a terminal may take to have its display taken away when the process has to leave.
+const CLEARED_WITHIN: Duration = Duration::from_millis(100);
 
 /// The terminal, or what stands in its place. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -24,7 +28,7 @@ impl Terminal {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let draws_bars = wants_bars && is_capable;
         let target = if draws_bars {
-            ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
+            ProgressDrawTarget::term_like(Box::new(drawing::Drawing::new()))
         } else {
             ProgressDrawTarget::hidden()
         };
@@ -45,6 +49,28 @@ impl Terminal {
     /// Tells whether bars are seen.
     pub fn draws_bars(&self) -> bool {
         self.draws_bars
+    }
+
+    /// Columns of stderr now.
+    pub fn width(&self) -> usize {
+        usize::from(drawing::size().0)
+    }
+
+    /// Takes the bars away because the process ends right now, unless the terminal does not let
+    /// itself be written to.
+    pub fn abandon(&self) {
+        if !self.draws_bars {
+            return;
+        }
+        let (done, is_done) = mpsc::channel();
+        let bars = self.bars.clone();
+        let clear = move || {
+            let _ = bars.clear();
+            let _ = done.send(());
+        };
+        if std::thread::Builder::new().name("abandon".to_owned()).spawn(clear).is_ok() {
+            let _ = is_done.recv_timeout(CLEARED_WITHIN);
+        }
     }
 
     /// Tells whether stderr takes colours.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
 use crate::domain::{Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol};
 use crate::download::{
-    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Reporter, Summary,
+    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Summary,
 };
 use crate::integrity::explain::NotHeld;
 use crate::integrity::{
@@ -24,19 +24,19 @@ use crate::integrity::{
     VerifyOptions,
 };
 use crate::resilience::{
-    BreakerConfig, Counted, Guarded, Observer, Retried, RetryConfig, SharedPace, ThrottleConfig,
-    Throttled, Timed, WaitReason,
+    BreakerConfig, BreakerState, Counted, Guarded, Observer, PaceOutlook, Retried, RetryConfig,
+    SharedPace, ThrottleConfig, Throttled, Timed, WaitReason,
 };
 use crate::simulator::{Fault, OUTAGE, Quirk};
 use crate::storage::{Adoption, Compression, ParquetStore, SeriesGuard, StoreOptions};
 
 use super::clock;
 use super::error::Failure;
-use super::progress::Progress;
+use super::progress::{Cause, Progress, SourceLook};
 use super::record::{Asked, RunRecord};
 use super::remembered::Remembered;
-use super::report::Traffic;
 use super::report::verify::{Bars, Checked};
+use super::report::{BreakerFacts, Traffic};
 use super::settings::look::{ExplainSettings, StatusSettings};
 use super::settings::{
     ALLOWED_PER_HOUR, AdoptSettings, Api, DownloadSettings, EndpointChoice, Pace, Rate,
@@ -254,6 +254,7 @@ impl Session {
         let observer = observer(&parts);
         let source = source(settings, &parts, client.clone(), &observer);
         let store = Arc::new(open_store(settings, &parts)?);
+        show(&parts.progress, &observer, &client);
         parts.record.counts(asking(client.clone(), observer.clone()));
         let reporter = parts.record.beside(parts.progress);
         let options = download_options(settings, &parts.endpoint);
@@ -309,9 +310,27 @@ impl Session {
         Ok(())
     }
 
-    /// What a run would do.
-    pub(super) async fn plan(&self, request: &DownloadRequest) -> Result<Plan, DownloadError> {
-        self.downloader.plan(request).await
+    /// What a run would do, and why it could not begin if the disk is too small for it.
+    pub(super) async fn rehearse(
+        &self,
+        request: &DownloadRequest,
+    ) -> Result<(Plan, Option<DownloadError>), DownloadError> {
+        self.downloader.rehearse(request).await
+    }
+
+    /// Tells whether the folders could be made and written. Writes nothing.
+    pub(super) async fn check_writable(&self) -> Result<(), StoreError> {
+        self.with_store(ParquetStore::check_writable).await
+    }
+
+    /// Who else works on a series now.
+    pub(super) fn holder(&self, series: &Series) -> Result<Option<String>, StoreError> {
+        self.store.holder(series)
+    }
+
+    /// The pace as it was learned and is now.
+    pub(super) fn pace(&self) -> Option<PaceOutlook> {
+        self.observer.pace()
     }
 
     /// Brings the series up to date.
@@ -330,6 +349,8 @@ impl Session {
             thrown_away: stats.thrown_away,
             stray_answers: connection.stray_answers,
             reconnects: connection.reconnects,
+            waits: stats.waits,
+            breaker: breaker_facts(&self.observer),
         }
     }
 
@@ -354,6 +375,16 @@ fn asking(client: DerivClient, observer: Observer) -> Arc<dyn Fn() -> Asked + Se
     })
 }
 
+fn breaker_facts(observer: &Observer) -> BreakerFacts {
+    let status = observer.breaker();
+    let state = match status.state {
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::HalfOpen => "half_open",
+    };
+    BreakerFacts { state, n_openings: status.n_openings }
+}
+
 /// The wrappers, outermost last. The reading order of the type is the calling order.
 fn source(
     settings: &DownloadSettings,
@@ -364,10 +395,13 @@ fn source(
     let pace = &settings.pace;
     let is_loopback = parts.endpoint.is_loopback;
     let shared = shared_pace(settings, &client);
-    let mut throttled = Throttled::new(client, throttle(pace, is_loopback), observer.clone());
-    if let Some(shared) = shared {
-        throttled = throttled.sharing(shared);
-    }
+    let throttled = Throttled::new(client, throttle(pace, is_loopback), observer.clone());
+    let throttled = match shared {
+        // A look writes nothing, and its few requests matter to nobody.
+        Some(shared) if settings.dry_run => throttled.beginning_like(&shared),
+        Some(shared) => throttled.sharing(shared),
+        None => throttled,
+    };
     let guarded = Guarded::new(throttled, breaker(pace), observer.clone());
     let counted = Counted::new(guarded, pace.max_requests);
     let retry = RetryConfig { retries: pace.retries, ..RetryConfig::default() };
@@ -427,20 +461,31 @@ fn breaker(pace: &Pace) -> BreakerConfig {
     }
 }
 
-/// Tells the progress why everything waits, unless it is only keeping its pace.
+/// Tells the progress why callers wait, unless it is only keeping the pace.
 fn observer(parts: &Parts) -> Observer {
     let progress = Arc::clone(&parts.progress);
     Observer::new(parts.stop.clone()).on_wait(Arc::new(move |reason, length| {
-        let why = match reason {
+        let cause = match reason {
             WaitReason::Pace => return,
             WaitReason::Retry if length < NOTICED_RETRY => return,
-            WaitReason::Retry => "a request failed and will be made again",
-            WaitReason::HourBudget => "the hour's budget of requests is used up",
-            WaitReason::RateLimited => "Deriv refused a request as too frequent",
-            WaitReason::BreakerOpen => "the source does not answer; it will be tried again",
+            WaitReason::Retry => Cause::Retry,
+            WaitReason::HourBudget => Cause::HourBudget,
+            WaitReason::RateLimited => Cause::RateLimit,
+            WaitReason::BreakerOpen => Cause::SourceAway,
         };
-        progress.waiting(why, length);
+        progress.waits(cause, length);
     }))
+}
+
+/// Lets the progress look at the layers around the source.
+fn show(progress: &Progress, observer: &Observer, client: &DerivClient) {
+    let (observer, client) = (observer.clone(), client.clone());
+    progress.watch(move || SourceLook {
+        breaker: observer.breaker().state,
+        is_connecting: client.stats().is_connecting,
+        pace: observer.pace(),
+        requests: observer.stats().requests,
+    });
 }
 
 fn open_store(settings: &DownloadSettings, parts: &Parts) -> Result<ParquetStore, Failure> {

@@ -484,6 +484,11 @@ fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<(AnySegment, usize)
 /// A tail longer than this many requests is not worth keeping the oldest history waiting for.
 const SHORT_TAIL_REQUESTS: u64 = 60;
 
+/// Position in the plan of what would be worked on first.
+pub(super) fn first(prepared: &Prepared, options: &DownloadOptions) -> Option<usize> {
+    queue(prepared, options).front().map(|(id, _, _)| *id)
+}
+
 /// The order of work: short tails of running months first, they are what trading waits for; then
 /// the oldest month of every series, the next to fall behind the wall.
 fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, AnyJob, Series)> {

@@ -176,9 +176,25 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     ///
     /// As [`run`](Self::run).
     pub async fn plan(&self, request: &DownloadRequest) -> Result<Plan, DownloadError> {
+        self.rehearse(request).await.map(|(plan, _)| plan)
+    }
+
+    /// As [`plan`](Self::plan), and tells why the run could not begin if the disk has no room for
+    /// what would be worked on first.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn rehearse(
+        &self,
+        request: &DownloadRequest,
+    ) -> Result<(Plan, Option<DownloadError>), DownloadError> {
         let purpose = Purpose::DryRun;
         let prepared = prepare(&*self.source, &self.store, request, &self.options, purpose).await?;
-        Ok(prepared.plan)
+        let plan = prepared.plan.clone();
+        let first = engine::first(&prepared, &self.options);
+        let problem = first.and_then(|first| has_room(&plan, &plan.partitions[first]).err());
+        Ok((plan, problem))
     }
 
     /// Brings every series and month of the request up to date.

@@ -1,7 +1,5 @@
 //! What a running download tells whoever watches it. Calls are cheap and never block.
 
-use std::time::Duration;
-
 use crate::domain::{Epoch, PartitionKey, Published};
 
 use super::plan::Plan;
@@ -22,9 +20,6 @@ pub trait Reporter: Send + Sync + 'static {
 
     /// A partition took its name.
     fn published(&self, _published: &Published) {}
-
-    /// Everything waits; `why` is ready to be shown.
-    fn waiting(&self, _why: &str, _how_long: Duration) {}
 
     /// Something a person should read now, for instance where the wall was found.
     fn note(&self, _text: &str) {}

@@ -31,6 +31,7 @@ use self::tally::TallyCounters;
 
 pub use self::breaker::{BreakerConfig, BreakerState, BreakerStatus, Guarded};
 pub use self::budget::{Counted, Timed};
+pub use self::pace::PaceOutlook;
 pub use self::retry::{Jitter, Retried, RetryConfig};
 pub use self::shared::{MachineClock, SharedPace};
 pub use self::tally::Tally;
@@ -75,8 +76,25 @@ pub struct RequestStats {
     pub refusals: u64,
     /// Time spent waiting, added up over callers: four that wait a second make four seconds.
     pub waited: Duration,
+    /// The same by cause.
+    pub waits: WaitTimes,
     /// Answers thrown away, by what was wrong with them.
     pub thrown_away: DefectCounts,
+}
+
+/// How long callers waited, by cause, added up over callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct WaitTimes {
+    /// To keep the pace.
+    pub pace: Duration,
+    /// For the hour's budget.
+    pub hour_budget: Duration,
+    /// After a refusal as too frequent.
+    pub rate_limited: Duration,
+    /// For a source that is away.
+    pub breaker_open: Duration,
+    /// Between two attempts.
+    pub retry: Duration,
 }
 
 type OnWait = Arc<dyn Fn(WaitReason, Duration) + Send + Sync>;
@@ -90,6 +108,7 @@ pub struct Observer {
     on_wait: Option<OnWait>,
     counters: Arc<Counters>,
     breaker: Arc<Mutex<BreakerStatus>>,
+    pace: Arc<Mutex<Option<PaceOutlook>>>,
 }
 
 #[derive(Debug, Default)]
@@ -97,9 +116,15 @@ struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     refusals: AtomicU64,
-    waited_nanos: AtomicU64,
     tally: TallyCounters,
     thrown_away: Mutex<DefectCounts>,
+}
+
+impl WaitTimes {
+    /// All causes together.
+    pub fn total(&self) -> Duration {
+        self.pace + self.hour_budget + self.rate_limited + self.breaker_open + self.retry
+    }
 }
 
 impl Observer {
@@ -108,7 +133,8 @@ impl Observer {
         let breaker =
             BreakerStatus { state: BreakerState::Closed, since: Instant::now(), n_openings: 0 };
         let breaker = Arc::new(Mutex::new(breaker));
-        Self { cancel, on_wait: None, counters: Arc::default(), breaker }
+        let (counters, pace) = (Arc::default(), Arc::default());
+        Self { cancel, on_wait: None, counters, breaker, pace }
     }
 
     /// Calls `tell` at the start of every wait with its reason and its length as known then. It
@@ -122,11 +148,13 @@ impl Observer {
     /// What was counted so far.
     pub fn stats(&self) -> RequestStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let waits = self.counters.tally.read().waits();
         RequestStats {
             requests: read(&self.counters.requests),
             retries: read(&self.counters.retries),
             refusals: read(&self.counters.refusals),
-            waited: Duration::from_nanos(read(&self.counters.waited_nanos)),
+            waited: waits.total(),
+            waits,
             thrown_away: *locked(&self.counters.thrown_away),
         }
     }
@@ -134,6 +162,16 @@ impl Observer {
     /// Why there were retries and waits so far.
     pub fn tally(&self) -> Tally {
         self.counters.tally.read()
+    }
+
+    /// How fast the throttle lets requests go out, as of the last one, and how fast it aims to;
+    /// `None` before the first, or if nothing bounds it.
+    pub fn pace(&self) -> Option<PaceOutlook> {
+        *locked(&self.pace)
+    }
+
+    fn pace_is(&self, outlook: Option<PaceOutlook>) {
+        *locked(&self.pace) = outlook;
     }
 
     /// What the breaker does, and since when. With several sources the last change counts.
@@ -225,7 +263,6 @@ struct Waited<'a> {
 impl Drop for Waited<'_> {
     fn drop(&mut self) {
         let nanos = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.counters.waited_nanos.fetch_add(nanos, Ordering::Relaxed);
         self.counters.tally.count_wait(self.reason, nanos);
     }
 }

@@ -127,6 +127,17 @@ struct Probe {
     rate: f64,
 }
 
+/// How fast requests may go out, and how fast they soon will.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PaceOutlook {
+    /// Requests a minute now.
+    pub per_minute: f64,
+    /// Requests a minute it grows to, evenly.
+    pub aim_per_minute: f64,
+    /// How long until it is there; zero if it is.
+    pub aim_in: Duration,
+}
+
 impl Pace {
     /// Nothing is known; asking starts at `start`, a share of the ceiling.
     pub(super) fn new(cap: Cap, start: f64, now: Duration) -> Self {
@@ -152,6 +163,14 @@ impl Pace {
         let target = self.probe.map(|probe| probe.rate).or(self.level).unwrap_or(most).min(most);
         let grown = micros(now).saturating_sub(self.since).min(GROWTH) as f64 / GROWTH as f64;
         Some((self.from + (target - self.from) * grown).min(most).max(1.0_f64.min(most)))
+    }
+
+    /// The rate at `now`, and where it is going; `None` is as fast as it can.
+    pub(super) fn outlook(&self, now: Duration, cap: Cap) -> Option<PaceOutlook> {
+        let per_minute = self.rate(now, cap)?;
+        let grown_at = Duration::from_micros(self.since.saturating_add(GROWTH));
+        let aim_per_minute = self.rate(grown_at.max(now), cap)?;
+        Some(PaceOutlook { per_minute, aim_per_minute, aim_in: grown_at.saturating_sub(now) })
     }
 
     /// How long until a permit may be taken, and why; `None` is now.

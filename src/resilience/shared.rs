@@ -96,6 +96,18 @@ impl SharedPace {
     }
 }
 
+impl SharedPace {
+    /// The pace as it is now, without changing anything; `None` if there is none that can be read.
+    pub(super) fn peek(&self, cap: Cap, start: f64) -> Option<Pace> {
+        let mut file = File::open(&self.path).ok()?;
+        let (now, epoch) = (self.now(), (self.clock.epoch)());
+        let content = read(&mut file).ok()??;
+        // A file that is being written just now may be torn, and is then believed not to be there.
+        let is_sane = content.is_sane(now, &self.clock.boot);
+        is_sane.then(|| content.taken_up(now, epoch, &self.clock.boot, cap, start).pace)
+    }
+}
+
 /// What is in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Content {

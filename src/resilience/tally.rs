@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::WaitReason;
+use super::{WaitReason, WaitTimes};
 use crate::domain::ErrorKind;
 
 /// Why a request is made again, in the order of the counters.
@@ -32,6 +32,15 @@ pub struct Tally {
     pub retries: [(&'static str, u64); CAUSES.len()],
     /// Time spent waiting, added up over callers. A wait counts when it ends.
     pub waited: [(&'static str, Duration); REASONS.len()],
+}
+
+impl Tally {
+    /// The waits by the names of their fields.
+    pub(super) fn waits(&self) -> WaitTimes {
+        let [pace, hour_budget, rate_limited, breaker_open, retry] =
+            self.waited.map(|(_, time)| time);
+        WaitTimes { pace, hour_budget, rate_limited, breaker_open, retry }
+    }
 }
 
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use super::ceiling::Ceiling;
-use super::pace::{Cap, Pace};
+use super::pace::{Cap, Pace, PaceOutlook};
 use super::shared::SharedPace;
 use super::{HeldBack, Observer, WaitReason, chance, locked};
 use crate::domain::{
@@ -104,6 +104,14 @@ impl<S> Throttled<S> {
         self
     }
 
+    /// Begins where the processes of this machine are now, and keeps what it learns to itself: for
+    /// a run that must not write. What cannot be read counts as nothing learned.
+    #[must_use]
+    pub fn beginning_like(mut self, shared: &SharedPace) -> Self {
+        self.keeper.begin_like(shared);
+        self
+    }
+
     /// What it did so far.
     pub fn stats(&self) -> ThrottleStats {
         ThrottleStats {
@@ -146,6 +154,7 @@ impl<S> Throttled<S> {
     fn given(&self, paused_since: Option<Instant>) {
         self.permits.fetch_add(1, Ordering::Relaxed);
         self.observer.count_request();
+        self.observer.pace_is(self.keeper.outlook());
         if let Some(since) = paused_since {
             let (paused_secs, rate) = (since.elapsed().as_secs(), self.keeper.rate());
             tracing::info!(paused_secs, rate, "the pause is over, asking again");
@@ -188,6 +197,7 @@ impl<S> Throttled<S> {
             pace.refused(sent, now, pause).then(|| pace.rate(now + pause, cap))
         });
         if let Some(rate) = told.await {
+            self.observer.pace_is(self.keeper.outlook());
             let pause_secs = pause.as_secs();
             tracing::warn!(pause_secs, rate, reason = %error, "asked too often, everybody pauses");
         }
@@ -224,6 +234,8 @@ struct Keeper {
     /// The pace, or what it was when this process last saw it.
     own: Mutex<Pace>,
     origin: Instant,
+    /// What its own clock showed at its origin.
+    ahead: Duration,
 }
 
 impl Keeper {
@@ -236,7 +248,15 @@ impl Keeper {
             is_alone: AtomicBool::new(false),
             own: Mutex::new(Pace::new(cap, config.start, Duration::ZERO)),
             origin: Instant::now(),
+            ahead: Duration::ZERO,
         }
+    }
+
+    fn begin_like(&mut self, shared: &SharedPace) {
+        let Some(pace) = shared.peek(self.cap, self.start) else { return };
+        // Its moments are those of the machine's clock, and so are ours from now on.
+        (self.ahead, self.origin) = (shared.now(), Instant::now());
+        self.own = Mutex::new(pace);
     }
 
     fn share(&mut self, shared: SharedPace) {
@@ -247,13 +267,17 @@ impl Keeper {
     fn now(&self) -> Duration {
         match &self.shared {
             Some(shared) => shared.now(),
-            None => self.origin.elapsed(),
+            None => self.ahead + self.origin.elapsed(),
         }
     }
 
     fn rate(&self) -> Option<f64> {
+        self.outlook().map(|outlook| outlook.per_minute)
+    }
+
+    fn outlook(&self) -> Option<PaceOutlook> {
         let cap = if self.is_alone.load(Ordering::Relaxed) { self.alone_cap() } else { self.cap };
-        locked(&self.own).rate(self.now(), cap)
+        locked(&self.own).outlook(self.now(), cap)
     }
 
     /// Half: another process may be alone as well, and nobody knows of the other.

@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -67,7 +68,7 @@ impl SeriesLocks for ParquetStore {
         let path = self.layout.lock(series);
         atomic::confine(self.layout.root(), &path)?;
         let mut file = open(&path)?;
-        match file.try_lock() {
+        match try_lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Held {
@@ -83,6 +84,20 @@ impl SeriesLocks for ParquetStore {
         watermark::refresh(self, series);
         Ok(SeriesGuard { file, series: series.clone(), held: self.held.clone() })
     }
+}
+
+/// Who only looks whether a lock is held has it for microseconds, and must not keep an owner away.
+const LOOKS: u32 = 4;
+const LOOK_PAUSE: Duration = Duration::from_millis(3);
+
+fn try_lock(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOOKS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// The set, whatever happened to a thread that had it.

@@ -28,6 +28,7 @@ mod errors;
 mod facts;
 mod keep;
 mod lock;
+mod look;
 mod merge;
 mod probe;
 mod publish;

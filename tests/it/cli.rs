@@ -37,7 +37,7 @@ pub(crate) fn assert_whole(root: &Path, sandbox: &Sandbox, range: [&str; 2]) {
 ///
 /// Only the note of the run itself may be there: who waits for it wants to know that it failed.
 #[track_caller]
-fn assert_refused(sandbox: &Sandbox, arguments: &[&str], code: i32, said: &[&str]) {
+pub(crate) fn assert_refused(sandbox: &Sandbox, arguments: &[&str], code: i32, said: &[&str]) {
     let content = || {
         let mut content = sandbox.content();
         content.retain(|path, _| !path.to_string_lossy().contains(".titan/last-run"));
@@ -190,10 +190,10 @@ fn a_download_is_summed_up_and_proved_again() {
     as_json.push("--json");
     let json = sandbox.run(&as_json).expect(0).json();
     let found: BTreeSet<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
-    let documented = "command session exit_code error complete ending ending_reason elapsed_secs \
-        rows rows_new requests retries refusals waited_secs thrown_away stray_answers reconnects \
-        partitions not_offered not_reached failed_series held_series";
-    assert_eq!(found, documented.split_whitespace().collect());
+    assert_eq!(
+        found,
+        crate::rehearsal::documented("download").iter().map(String::as_str).collect()
+    );
     assert_eq!(json["partitions"][0]["outcome"], "up_to_date");
     assert_eq!((&json["rows"], &json["rows_new"]), (&2880.into(), &0.into()));
     assert_eq!((&json["exit_code"], &json["complete"]), (&0.into(), &true.into()));
@@ -228,22 +228,6 @@ fn verify_names_what_was_damaged() {
     check();
     let ran = sandbox.run(&["verify", "nowhere"]).expect(2);
     assert!(ran.stderr.contains("`nowhere`") && ran.stderr.contains("hint: "), "{}", ran.stderr);
-}
-
-#[test]
-fn a_dry_run_writes_nothing() {
-    let server = Server::start(&[]);
-    let sandbox = Sandbox::new();
-    let mut arguments = candles(&server.url, ["2026-02-20", "2026-03-02"]);
-    arguments.push("--dry-run");
-    let ran = sandbox.run(&arguments).expect(0);
-    assert!(ran.stdout.contains("2026-02") && ran.stdout.contains("2026-03"), "{}", ran.stdout);
-    arguments.push("--json");
-    let json = sandbox.run(&arguments).expect(0).json();
-    assert_eq!(json["command"], "plan");
-    assert_eq!(json["partitions"].as_array().unwrap().len(), 2);
-    assert!(sandbox.content().is_empty());
-    assert_eq!(n_pages(&server.end()), 2, "one probe of the wall for each run");
 }
 
 #[test]

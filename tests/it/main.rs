@@ -4,9 +4,9 @@
 mod adopt;
 mod budget;
 mod cli;
-mod conformance;
 mod config;
 mod config_docs;
+mod conformance;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
@@ -29,7 +29,9 @@ mod poison;
 mod process;
 mod proof;
 mod record;
+mod rehearsal;
 mod restate;
+mod screen;
 mod several;
 mod status;
 mod stop;

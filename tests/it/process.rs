@@ -71,7 +71,16 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_titan-download"));
         let is_ours = |name: &str| {
             name.starts_with("TITAN_")
-                || ["NO_COLOR", "COLUMNS", "RUST_LOG", "RUST_BACKTRACE", "TERM"].contains(&name)
+                || [
+                    "NO_COLOR",
+                    "COLUMNS",
+                    "RUST_LOG",
+                    "RUST_BACKTRACE",
+                    "TERM",
+                    "STY",
+                    "XTERM_VERSION",
+                ]
+                .contains(&name)
         };
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(is_ours) {
@@ -142,6 +151,12 @@ impl From<Child> for Running {
 impl Running {
     pub(crate) fn of(child: Child) -> Self {
         Self(Some(child))
+    }
+
+    /// Hands the command back, alive.
+    #[cfg(unix)]
+    pub(crate) fn into_child(mut self) -> Child {
+        self.0.take().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -12,13 +12,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ErrorKind, Series, StoreError};
-use crate::download::{DownloadError, Summary, Window};
+use crate::download::{DownloadError, Plan, Summary, Window};
 
 use super::super::clock;
 use super::super::disk::refusal;
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::progress::{Detail, Progress, Screen};
+use super::super::report::plan::PlanFacts;
 use super::super::report::{self, RunFacts};
 use super::super::settings::{Api, DownloadSettings, EndpointChoice, Rate, Volume};
 use super::super::signal::{Patience, Signals};
@@ -66,6 +67,15 @@ pub(crate) async fn run(
     result
 }
 
+/// What a run would do.
+struct Rehearsed {
+    plan: Plan,
+    /// Series that another run holds, with who does.
+    held: Vec<(Series, String)>,
+    /// Why it could not start.
+    problem: Option<Failure>,
+}
+
 /// One run over an open session.
 struct Work<'a> {
     settings: &'a DownloadSettings,
@@ -89,26 +99,72 @@ impl Work<'_> {
     }
 
     async fn planned(&self, session: &Session, screen: Screen) -> Result<ExitCode, Failure> {
-        let plan = session.plan(&self.settings.request).await;
+        let rehearsed = self.rehearsed(session).await;
         screen.finish();
-        let plan = plan.map_err(|error| self.failure(error))?;
-        let exit =
-            if plan.failed_series.is_empty() { ExitCode::Success } else { ExitCode::Incomplete };
-        let rate = self.settings.pace.rate;
+        let Rehearsed { plan, held, problem } = rehearsed?;
+        let partly = ExitCode::Incomplete;
+        let is_whole = plan.failed_series.is_empty() && held.is_empty();
+        let exit = match &problem {
+            Some(problem) => problem.exit,
+            None if is_whole => ExitCode::Success,
+            None => partly,
+        };
         for (series, reason) in &plan.failed_series {
             let chain = [format!("{series} cannot be worked on"), reason.clone()];
             self.context.terminal.say(&report::problem_text(&chain, None));
         }
+        let facts = PlanFacts {
+            session: self.context.session.clone(),
+            exit,
+            rate: self.settings.pace.rate,
+            pace: session.pace(),
+            held,
+        };
         let json = self.context.talk.json;
         terminal::print(|out| {
             if json {
-                writeln!(out, "{}", report::json::plan(&plan, rate, &self.context.session, exit))
+                writeln!(out, "{}", report::json::plan(&plan, &facts, problem.as_ref()))
             } else {
-                report::plan::write(out, &plan, rate)
+                report::plan::write(out, &plan, &facts, report::width())
             }
         })
         .map_err(cannot_print)?;
+        if let Some(problem) = problem {
+            self.context.terminal.say(&report::failure_text(&problem));
+        } else {
+            for (series, owner) in &facts.held {
+                let chain = [format!("{series} is being written by {owner}")];
+                self.context.terminal.say(&report::problem_text(&chain, None));
+            }
+        }
         Ok(exit)
+    }
+
+    /// Goes through the start of a run without writing, in its order, so that it ends as that
+    /// would.
+    async fn rehearsed(&self, session: &Session) -> Result<Rehearsed, Failure> {
+        let request = &self.settings.request;
+        let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
+        if !offered.is_empty() {
+            session.check_writable().await.map_err(|error| self.failure(error.into()))?;
+        }
+        let mut held = Vec::new();
+        for series in &offered {
+            match session.holder(series) {
+                Ok(Some(owner)) => held.push((series.clone(), owner)),
+                Ok(None) => {}
+                Err(error) => return Err(self.failure(error.into())),
+            }
+        }
+        let (plan, no_room) =
+            session.rehearse(request).await.map_err(|error| self.failure(error))?;
+        let problem = match held.first() {
+            Some((series, owner)) if held.len() == request.wanted.len() => {
+                Some(StoreError::Held { series: series.to_string(), owner: owner.clone() }.into())
+            }
+            _ => no_room,
+        };
+        Ok(Rehearsed { plan, held, problem: problem.map(|error| self.failure(error)) })
     }
 
     async fn downloaded(&self, session: &mut Session, screen: Screen) -> Result<ExitCode, Failure> {
@@ -130,7 +186,7 @@ impl Work<'_> {
             } else if self.context.is_silent(facts.exit) {
                 Ok(())
             } else {
-                report::summary::write(out, &summary, &facts)
+                report::summary::write(out, &summary, &facts, report::width())
             }
         })
         .map_err(cannot_print)?;
@@ -185,9 +241,9 @@ impl Work<'_> {
 pub(crate) fn arguments(settings: &DownloadSettings) -> Value {
     /// More than this many series are told by their number.
     const MOST_SERIES: usize = 100;
-    let wanted = settings.request.wanted.iter().take(MOST_SERIES).map(|wanted| {
-        json!({ "series": wanted.series.to_string(), "window": window(wanted.window) })
-    });
+    let wanted = settings.request.wanted.iter().take(MOST_SERIES).map(
+        |wanted| json!({ "series": wanted.series.to_string(), "window": window(wanted.window) }),
+    );
     let rate = match settings.pace.rate {
         Rate::PerMinute(rate) => json!(rate),
         Rate::Unlimited => json!("unlimited"),

@@ -216,10 +216,6 @@ impl Reporter for Both {
         self.other.published(published);
     }
 
-    fn waiting(&self, why: &str, how_long: Duration) {
-        self.other.waiting(why, how_long);
-    }
-
     fn note(&self, text: &str) {
         self.other.note(text);
     }

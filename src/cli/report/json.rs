@@ -7,7 +7,9 @@
 //! `download` adds `complete`, `ending` (`finished`, `cancelled`, `budget_spent`, `outage`,
 //! `store_failed`),
 //! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
-//! `waited_secs`, and the lists
+//! `waited_secs` and the same by cause in `waits` (added up over callers), `breaker` (`state`,
+//! `openings`), `rows_per_sec` (new ones), `requests_per_min`, `bytes_written`,
+//! `duplicates_removed`, `gaps` (count by class in what was written), `findings` (count), and the lists
 //! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `locked`, `not_offered`, `staged`, `not_reached`,
 //!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
 //!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
@@ -16,9 +18,12 @@
 //! - `failed_series` and `held_series`: series, `reason`.
 //!
 //! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `bytes_needed` (most at once), `bytes_free`
-//! (null if unknown), `estimated_secs`, `failed_series`, and
-//! `partitions`: series, `month`, `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
-//! `missing_secs`, `requests`, `rows`, `bytes_needed`.
+//! (null if unknown), `estimated_secs` (null if nothing bounds the rate), `rate_ceiling`, `rate_now`
+//! and `rate_aim` (requests a minute, as learned), `failed_series`, `held_series`, `history_begins`
+//! (series, epoch), and `partitions`: series, `month`, `standing` (`proved`, `to_ask`,
+//! `not_offered`, `kept`, `locked`), `state`, `rows_on_disk`, `wanted`, `not_offered`, `missing`,
+//! `missing_secs`, `again_secs` (asked only to be compared), `requests`, `rows`, `bytes_needed`,
+//! `estimated_secs`. `error` says why a real run could not start, if it could not.
 //!
 //! `adopt` adds `root`, `dry_run`, `rows_kept`, `rows_set_aside`, `strangers` (findings),
 //! `held_series`, and `partitions`: series, `month`, `fate` (`adopted`, `set_aside`, `locked`,
@@ -36,6 +41,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{EpochRange, PartitionKey, RangeSet, Series};
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Plan, Summary};
+use crate::resilience::WaitTimes;
 
 use crate::storage::Adoption;
 
@@ -43,8 +49,8 @@ use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::settings::Rate;
 use super::adopt::TakenOver;
-use super::plan::time_needed;
-use super::summary::{gap_counts, not_offered, rows, walls};
+use super::plan::{PlanFacts, Standing};
+use super::summary::{gap_counts, not_offered, rows, speed, walls, written};
 use super::unreached::unreached;
 use super::verify::Checked;
 use super::{RunFacts, kind_word};
@@ -53,13 +59,16 @@ pub use look::{explain, status};
 
 /// A command that ended early.
 pub fn failure(command: &str, session: &str, failure: &Failure) -> Value {
+    with_head(command, session, failure.exit, &error(failure), json!({}))
+}
+
+fn error(failure: &Failure) -> Value {
     let chain = failure.chain();
-    let error = json!({
+    json!({
         "message": chain.first(),
         "causes": chain.get(1..).unwrap_or_default(),
         "hint": failure.hint,
-    });
-    with_head(command, session, failure.exit, &error, json!({}))
+    })
 }
 
 /// The end of a download.
@@ -72,6 +81,7 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         Ending::StoreFailed { why, .. } => ("store_failed", Some(why)),
     };
     let (n_rows, n_new) = rows(summary);
+    let all = written(summary);
     let walls = walls(summary, &facts.walls);
     let beyond: Vec<_> = not_offered(summary)
         .into_iter()
@@ -92,6 +102,17 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "retries": facts.traffic.retries,
         "refusals": facts.traffic.refusals,
         "waited_secs": facts.traffic.waited.as_secs_f64(),
+        "waits": waits(&facts.traffic.waits),
+        "breaker": {
+            "state": facts.traffic.breaker.state,
+            "openings": facts.traffic.breaker.n_openings,
+        },
+        "rows_per_sec": speed(n_new, summary, 1.0),
+        "requests_per_min": speed(facts.traffic.requests, summary, 60.0),
+        "bytes_written": all.bytes,
+        "duplicates_removed": all.duplicates,
+        "gaps": gaps(all.gaps),
+        "findings": summary.findings().count(),
         "thrown_away": facts.traffic.thrown_away.plus(&summary.thrown_away),
         "stray_answers": facts.traffic.stray_answers,
         "reconnects": facts.traffic.reconnects,
@@ -104,21 +125,47 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
     with_head("download", &facts.session, facts.exit, &Value::Null, body)
 }
 
-/// The plan of a dry run.
-pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
+/// Seconds waited, by cause.
+fn waits(waits: &WaitTimes) -> Value {
+    json!({
+        "pace": waits.pace.as_secs_f64(),
+        "hour_budget": waits.hour_budget.as_secs_f64(),
+        "rate_limited": waits.rate_limited.as_secs_f64(),
+        "breaker_open": waits.breaker_open.as_secs_f64(),
+        "retry": waits.retry.as_secs_f64(),
+    })
+}
+
+fn gaps(counts: [(&'static str, &'static str, usize); 4]) -> Value {
+    Value::Object(counts.map(|(name, _, n)| (name.to_owned(), n.into())).into_iter().collect())
+}
+
+/// The plan of a dry run; `problem` if a real run could not start.
+pub fn plan(plan: &Plan, facts: &PlanFacts, problem: Option<&Failure>) -> Value {
+    let time = |n| facts.time_needed(n).map(|time| time.as_secs_f64());
     let planned = |p: &crate::download::PlannedPartition| {
         let body = json!({
+            "standing": Standing::of(p).word(),
             "state": p.state,
             "rows_on_disk": p.record_count,
             "wanted": range(p.wanted),
             "not_offered": p.not_offered.map(range),
             "missing": ranges(&p.missing),
             "missing_secs": p.missing.len_secs(),
+            "again_secs": p.again.len_secs(),
             "requests": p.n_requests,
             "rows": p.n_rows,
             "bytes_needed": p.n_bytes,
+            "estimated_secs": time(p.n_requests),
         });
         with_key(&p.key, body)
+    };
+    let begins = |(series, wall): (&Series, &crate::domain::Epoch)| {
+        with_series(series, json!({ "history_begins": wall }))
+    };
+    let ceiling = match facts.rate {
+        Rate::PerMinute(rate) => Some(rate),
+        Rate::Unlimited => None,
     };
     let body = json!({
         "server_now": plan.server_now,
@@ -126,11 +173,16 @@ pub fn plan(plan: &Plan, rate: Rate, session: &str, exit: ExitCode) -> Value {
         "rows": plan.n_rows(),
         "bytes_needed": plan.n_bytes,
         "bytes_free": plan.free_bytes,
-        "estimated_secs": time_needed(plan.n_requests(), rate).map(|time| time.as_secs_f64()),
+        "estimated_secs": time(plan.n_requests()),
+        "rate_ceiling": ceiling,
+        "rate_now": facts.pace.map(|pace| pace.per_minute),
+        "rate_aim": facts.pace.map(|pace| pace.aim_per_minute),
         "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
+        "history_begins": super::plan::walls(plan).iter().map(begins).collect::<Vec<_>>(),
         "failed_series": with_reasons(&plan.failed_series),
+        "held_series": with_reasons(&facts.held),
     });
-    with_head("plan", session, exit, &Value::Null, body)
+    with_head("plan", &facts.session, facts.exit, &problem.map_or(Value::Null, error), body)
 }
 
 /// What a check found.
@@ -208,14 +260,13 @@ fn partition(partition: &PartitionSummary) -> Value {
     });
     match &partition.outcome {
         PartitionOutcome::Published(published) => {
-            let gaps = gap_counts(&published.gaps).map(|(name, _, n)| (name.to_owned(), n.into()));
             body["state"] = json!(published.state);
             body["rows"] = published.record_count.into();
             body["rows_new"] = published.n_new.into();
             body["duplicates_removed"] = published.duplicates_removed.into();
             body["file_size"] = published.file_size.into();
             body["path"] = published.path.display().to_string().into();
-            body["gaps"] = Value::Object(gaps.into_iter().collect());
+            body["gaps"] = gaps(gap_counts(&published.gaps));
         }
         PartitionOutcome::UpToDate { record_count } | PartitionOutcome::Locked { record_count } => {
             body["rows"] = (*record_count).into();
@@ -291,7 +342,12 @@ mod tests {
 
     #[test]
     fn a_plan() {
-        let value = plan(&samples::plan(), Rate::PerMinute(200), "s", ExitCode::Success);
+        let value = plan(&samples::plan(), &samples::plan_facts(), None);
+        assert_eq!(
+            (&value["error"], &value["partitions"][0]["standing"]),
+            (&Value::Null, &"not_offered".into())
+        );
+        assert_eq!(value["partitions"][2]["standing"], "to_ask");
         assert_eq!(value["estimated_secs"], 402.0);
         assert_eq!(value["requests"], 1_340);
         assert_eq!(value["partitions"][0]["not_offered"]["start"], 1_764_547_200);

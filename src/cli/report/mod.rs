@@ -25,6 +25,8 @@ use std::time::Duration;
 
 use crate::domain::{DefectCounts, Epoch, Finding, Kind, Month, Series};
 
+use crate::resilience::WaitTimes;
+
 use super::error::Failure;
 use super::exit::ExitCode;
 use super::terminal::escaped;
@@ -46,6 +48,34 @@ pub struct Traffic {
     pub stray_answers: u64,
     /// Connections made after the first.
     pub reconnects: u64,
+    /// The time waited, by cause.
+    pub waits: WaitTimes,
+    /// What the breaker did.
+    pub breaker: BreakerFacts,
+}
+
+/// What the breaker does, and how often it opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerFacts {
+    /// `closed`, `open` or `half_open`.
+    pub state: &'static str,
+    /// Again after a failed probe included.
+    pub n_openings: u64,
+}
+
+impl Default for BreakerFacts {
+    fn default() -> Self {
+        Self { state: "closed", n_openings: 0 }
+    }
+}
+
+/// No result is wider, so that it can be read and sent.
+const WIDEST: usize = 100;
+
+/// How wide a result may be where it goes to.
+pub fn width() -> usize {
+    let (width, _) = super::terminal::stdout_canvas();
+    width.unwrap_or(WIDEST).clamp(40, WIDEST)
 }
 
 /// Where the history of series begins, as far as that was learned.
@@ -123,8 +153,10 @@ fn write_not_offered(
     walls: &Walls,
 ) -> io::Result<()> {
     for (series, months) in not_offered {
-        let months: Vec<_> = months.iter().map(ToString::to_string).collect();
-        write!(out, "{series}: not offered by the source: {}", months.join(", "))?;
+        let (Some(first), Some(last)) = (months.first(), months.last()) else { continue };
+        // What is not offered is always the oldest of it, so there is no hole in between.
+        let months = text::months(*first, *last);
+        write!(out, "{series}: not offered by the source: {months}")?;
         match walls.get(series) {
             Some(wall) => writeln!(out, " (history begins {})", date_or_time(*wall))?,
             None => writeln!(out)?,

@@ -5,13 +5,17 @@ use std::time::Duration;
 use crate::domain::{
     Coverage, CoverageState, Defect, DefectCounts, Epoch, EpochRange, Finding, FindingKind, Gap,
     GapClass, Granularity, Kind, Month, PartitionKey, PartitionState, Published, RangeSet, Series,
+    Symbol,
 };
 use crate::download::{
     Ending, PartitionOutcome, PartitionSummary, Plan, PlannedPartition, Summary,
 };
+use crate::resilience::WaitTimes;
 
 use super::super::exit::ExitCode;
-use super::{RunFacts, Traffic, Walls};
+use super::super::settings::Rate;
+use super::plan::PlanFacts;
+use super::{BreakerFacts, RunFacts, Traffic, Walls};
 
 pub(crate) fn series(kind: Kind) -> Series {
     Series { symbol: "R_100".parse().unwrap(), kind }
@@ -128,6 +132,12 @@ pub(crate) fn facts(exit: ExitCode) -> RunFacts {
         thrown_away: defects(Defect::Unsorted, 1),
         stray_answers: 3,
         reconnects: 1,
+        waits: WaitTimes {
+            pace: Duration::from_millis(2_500),
+            rate_limited: Duration::from_secs(10),
+            ..WaitTimes::default()
+        },
+        breaker: BreakerFacts::default(),
     };
     RunFacts {
         session: "20260316T120000Z-1".into(),
@@ -172,4 +182,86 @@ pub(crate) fn plan() -> Plan {
         n_bytes: 25_444_800,
         free_bytes: Some(50 << 30),
     }
+}
+
+pub(crate) fn plan_facts() -> PlanFacts {
+    PlanFacts {
+        session: "20260316T120000Z-1".into(),
+        exit: ExitCode::Success,
+        rate: Rate::PerMinute(200),
+        pace: None,
+        held: Vec::new(),
+    }
+}
+
+/// Two years of three series: a month behind the wall, a long past that is proved, a hole, what runs.
+pub(crate) fn long_plan() -> Plan {
+    let mut plan = plan();
+    plan.partitions.clear();
+    let kinds =
+        [Kind::Ticks, Kind::Candles(Granularity::MINUTE), Kind::Candles(3600.try_into().unwrap())];
+    let last: Month = "2026-11".parse().unwrap();
+    for kind in kinds {
+        for back in (0..=24).rev() {
+            let key = PartitionKey { series: series(kind), month: last.back(back).unwrap() };
+            let wanted = key.month.range();
+            let mut planned = PlannedPartition { key, wanted, ..self::plan().partitions.remove(1) };
+            match back {
+                13.. => {
+                    planned.not_offered = Some(wanted);
+                    (planned.state, planned.record_count) = (None, 0);
+                }
+                4 | 5 => {
+                    (planned.state, planned.record_count) = (None, 0);
+                    planned.missing = RangeSet::from(wanted);
+                    (planned.n_requests, planned.n_rows) = (1_340, 1_339_200);
+                }
+                0 => {
+                    planned.state = Some(PartitionState::Open);
+                    let start = wanted.start().plus(15 * 86_400);
+                    let rest = EpochRange::new(start, start.plus(7_200)).unwrap();
+                    planned.missing = RangeSet::from(rest);
+                    (planned.n_requests, planned.n_rows) = (4, 3_600);
+                }
+                _ => {}
+            }
+            plan.partitions.push(planned);
+        }
+    }
+    plan
+}
+
+/// A night in which only the running month of one series grew.
+pub(crate) fn night_summary() -> Summary {
+    let mut partitions = Vec::new();
+    for kind in [Kind::Ticks, Kind::Candles(Granularity::MINUTE)] {
+        let last: Month = "2026-11".parse().unwrap();
+        for back in (0..=24).rev() {
+            let key = PartitionKey { series: series(kind), month: last.back(back).unwrap() };
+            let grown = published(key.clone(), 700_000);
+            let outcome = match (back, kind) {
+                (0, Kind::Ticks) => PartitionOutcome::Published(Box::new(grown)),
+                _ => PartitionOutcome::UpToDate { record_count: 1_000 },
+            };
+            partitions.push(summary_of(key, outcome));
+        }
+    }
+    Summary { partitions, ..whole_summary() }
+}
+
+/// One month with gaps of every class, rows repeated, and a long name.
+pub(crate) fn wide_summary() -> Summary {
+    let mut summary = whole_summary();
+    let name = "frxEURUSD_with_a_long_name_30c".parse().unwrap();
+    for partition in &mut summary.partitions {
+        partition.key.series.symbol = Symbol::clone(&name);
+        if let PartitionOutcome::Published(published) = &mut partition.outcome {
+            let gap = published.gaps[0];
+            let of = |class| Gap { class, ..gap };
+            published.gaps.extend((0..1_234).map(|_| of(GapClass::WithinPage)));
+            published.gaps.push(of(GapClass::Unexplained));
+            published.duplicates_removed = 12;
+        }
+    }
+    summary
 }

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use crate::domain::{
-    CoverageState, Finding, Gap, GapClass, Month, PartitionState, Published, Series, Severity,
+    CoverageState, Finding, Gap, GapClass, Month, PartitionState, Series, Severity,
 };
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Summary};
 
 use super::super::disk::refusal;
 use super::super::terminal::escaped;
-use super::text::{Align, Table, counted, size, span, thousands};
+use super::text::{Align, Table, counted, months, size, span, thousands, wrapped};
 use super::unreached;
 use super::{RunFacts, Walls, by_series, problem_text, write_findings, write_not_offered};
 
@@ -19,17 +19,22 @@ const UNWRITABLE: &str = "the archive cannot be written any more";
 /// What is put where a cell has nothing to say.
 const NOTHING: &str = "-";
 
-/// Writes the result of a run.
+/// Classes of gaps as columns, in the order of [`gap_counts`].
+const GAP_COLUMNS: [&str; 4] = ["unexplained", "confirmed", "in page", "closed"];
+
+/// Writes the result of a run, no wider than `width` if it can be helped.
 ///
 /// # Errors
 ///
 /// If `out` could not be written.
-pub fn write(out: &mut dyn Write, summary: &Summary, facts: &RunFacts) -> io::Result<()> {
-    let table = table(summary);
-    if !table.is_empty() {
-        for line in table.lines() {
-            writeln!(out, "{line}")?;
-        }
+pub fn write(
+    out: &mut dyn Write,
+    summary: &Summary,
+    facts: &RunFacts,
+    width: usize,
+) -> io::Result<()> {
+    for line in table(summary, width).lines() {
+        writeln!(out, "{line}")?;
     }
     write_not_offered(out, &not_offered(summary), &walls(summary, &facts.walls))?;
     unreached::write(out, summary)?;
@@ -38,83 +43,124 @@ pub fn write(out: &mut dyn Write, summary: &Summary, facts: &RunFacts) -> io::Re
     if !summary.partitions.is_empty() {
         writeln!(out)?;
     }
-    writeln!(out, "{}", totals(summary, facts))
+    for parts in totals(summary, facts).iter().filter(|parts| !parts.is_empty()) {
+        writeln!(out, "{}", wrapped(parts, width))?;
+    }
+    Ok(())
 }
 
-fn table(summary: &Summary) -> Table {
+/// A heading for each series, and beneath it the months in which something happened.
+fn table(summary: &Summary, width: usize) -> Table {
+    let [unexplained, confirmed, in_page, closed] = GAP_COLUMNS;
     let mut table = Table::new(&[
-        ("series", Align::Left),
-        ("month", Align::Left),
+        ("months", Align::Left),
         ("outcome", Align::Left),
         ("rows", Align::Right),
         ("new", Align::Right),
         ("size", Align::Right),
-        ("gaps", Align::Left),
-        ("findings", Align::Left),
+        ("requests", Align::Right),
+        (unexplained, Align::Right),
+        (confirmed, Align::Right),
+        (in_page, Align::Right),
+        (closed, Align::Right),
+        ("repeated", Align::Right),
+        ("findings", Align::Right),
     ]);
-    for partition in &summary.partitions {
-        if partition.outcome != PartitionOutcome::NotOffered {
-            table.push(row(partition));
+    for of_series in summary.partitions.chunk_by(|one, two| one.key.series == two.key.series) {
+        let shown = |p: &&PartitionSummary| p.outcome != PartitionOutcome::NotOffered;
+        let of_series: Vec<_> = of_series.iter().filter(shown).collect();
+        if of_series.is_empty() {
+            continue;
+        }
+        table.heading(heading(&of_series));
+        let news: Vec<_> = of_series.into_iter().filter(|p| !is_up_to_date(p)).collect();
+        for alike in news.chunk_by(|one, two| are_alike(one, two)) {
+            table.push(row(alike));
         }
     }
+    for name in GAP_COLUMNS.iter().chain(&["repeated", "findings"]) {
+        table.leave_out_if_empty(name);
+    }
+    table.fit(
+        width,
+        &["requests", closed, in_page, confirmed, "repeated", "size", unexplained, "findings"],
+    );
     table
 }
 
-fn row(partition: &PartitionSummary) -> Vec<String> {
-    let nothing = || NOTHING.to_owned();
-    let (outcome, rows, new, file_size, gaps) = match &partition.outcome {
-        PartitionOutcome::Published(published) => published_cells(partition, published),
-        PartitionOutcome::UpToDate { record_count } => {
-            ("up to date".into(), thousands(*record_count), "0".into(), nothing(), nothing())
-        }
-        PartitionOutcome::Locked { record_count } => {
-            ("locked".into(), thousands(*record_count), "0".into(), nothing(), nothing())
-        }
-        PartitionOutcome::Staged => ("staged".into(), nothing(), nothing(), nothing(), nothing()),
-        PartitionOutcome::NotReached => {
-            ("not reached".into(), nothing(), nothing(), nothing(), nothing())
-        }
-        PartitionOutcome::Failed(_) => {
-            ("failed".into(), nothing(), nothing(), nothing(), nothing())
-        }
-        PartitionOutcome::NotOffered => {
-            ("not offered".into(), nothing(), nothing(), nothing(), nothing())
-        }
-    };
-    let findings = match partition.findings().count() {
-        0 => nothing(),
-        n => n.to_string(),
-    };
-    let key = &partition.key;
-    vec![
-        key.series.to_string(),
-        key.month.to_string(),
-        outcome,
-        rows,
-        new,
-        file_size,
-        gaps,
-        findings,
-    ]
+fn is_up_to_date(partition: &PartitionSummary) -> bool {
+    matches!(partition.outcome, PartitionOutcome::UpToDate { .. }) && partition.missing.is_empty()
 }
 
-fn published_cells(
-    partition: &PartitionSummary,
-    published: &Published,
-) -> (String, String, String, String, String) {
-    let state = state_word(published.state);
-    let outcome = if partition.missing.is_empty() {
-        state.to_owned()
-    } else {
-        format!("{state}, incomplete")
+/// Months that nothing was done for share a line.
+fn are_alike(one: &PartitionSummary, two: &PartitionSummary) -> bool {
+    let is_next = one.key.month.range().end() == two.key.month.range().start();
+    let is_same = match (&one.outcome, &two.outcome) {
+        (PartitionOutcome::Locked { .. }, PartitionOutcome::Locked { .. }) => true,
+        (PartitionOutcome::NotReached, PartitionOutcome::NotReached) => true,
+        (PartitionOutcome::Failed(one), PartitionOutcome::Failed(two)) => one == two,
+        _ => false,
     };
-    (
-        outcome,
-        thousands(published.record_count),
-        thousands(published.n_new),
-        size(published.file_size),
-        gap_words(&published.gaps),
-    )
+    is_next && is_same
+}
+
+/// `R_100 ticks: 32,140,800 rows, 24 of 25 months up to date`.
+fn heading(of_series: &[&PartitionSummary]) -> String {
+    let series = of_series.first().map(|p| p.key.series.to_string()).unwrap_or_default();
+    let (rows, _) = sums(of_series.iter().copied());
+    let (n, all) = (of_series.iter().filter(|p| is_up_to_date(p)).count(), of_series.len());
+    let months_of = |all: usize| counted(all as u64, "month");
+    match (of_series.first(), of_series.last()) {
+        (Some(first), Some(last)) if n == all => {
+            let span = months(first.key.month, last.key.month);
+            format!("{series}: {}, {} up to date, {span}", counted(rows, "row"), months_of(all))
+        }
+        _ if n > 0 => {
+            format!("{series}: {}, {n} of {} up to date", counted(rows, "row"), months_of(all))
+        }
+        _ => format!("{series}: {}, {}", counted(rows, "row"), months_of(all)),
+    }
+}
+
+/// One partition, or several for which nothing was done.
+fn row(alike: &[&PartitionSummary]) -> Vec<String> {
+    let (Some(first), Some(last)) = (alike.first(), alike.last()) else { return Vec::new() };
+    let nothing = || NOTHING.to_owned();
+    let dash = |n: u64| if n == 0 { nothing() } else { thousands(n) };
+    let mut cells = vec![months(first.key.month, last.key.month), outcome_words(first)];
+    let (rows, _) = sums(alike.iter().copied());
+    let published = match &first.outcome {
+        PartitionOutcome::Published(published) => Some(published),
+        _ => None,
+    };
+    cells.push(if published.is_some() { thousands(rows) } else { dash(rows) });
+    cells.push(published.map_or_else(nothing, |published| thousands(published.n_new)));
+    cells.push(published.map_or_else(nothing, |published| size(published.file_size)));
+    cells.push(dash(alike.iter().map(|partition| partition.n_pages).sum()));
+    let gaps = gap_counts(published.map_or(&[], |published| &published.gaps));
+    cells.extend(gaps.map(|(_, _, n)| dash(n as u64)));
+    cells.push(dash(published.map_or(0, |published| published.duplicates_removed)));
+    cells.push(dash(alike.iter().map(|p| p.findings().count() as u64).sum()));
+    cells
+}
+
+fn outcome_words(partition: &PartitionSummary) -> String {
+    let words = match &partition.outcome {
+        PartitionOutcome::Published(published) => {
+            let state = state_word(published.state);
+            if !partition.missing.is_empty() {
+                return format!("{state}, incomplete");
+            }
+            state
+        }
+        PartitionOutcome::UpToDate { .. } => "up to date, incomplete",
+        PartitionOutcome::Locked { .. } => "locked",
+        PartitionOutcome::Staged => "staged",
+        PartitionOutcome::NotReached => "not reached",
+        PartitionOutcome::Failed(_) => "failed",
+        PartitionOutcome::NotOffered => "not offered",
+    };
+    words.to_owned()
 }
 
 /// `open`, `settling` or `sealed`, the words of the sidecar.
@@ -135,15 +181,6 @@ pub(super) fn gap_counts(gaps: &[Gap]) -> [(&'static str, &'static str, usize); 
         ("within_page", "within a page", count(GapClass::WithinPage)),
         ("market_closed", "market closed", count(GapClass::MarketClosed)),
     ]
-}
-
-fn gap_words(gaps: &[Gap]) -> String {
-    let words: Vec<_> = gap_counts(gaps)
-        .iter()
-        .filter(|(_, _, n)| *n > 0)
-        .map(|(_, words, n)| format!("{n} {words}"))
-        .collect();
-    if words.is_empty() { NOTHING.to_owned() } else { words.join(", ") }
 }
 
 /// The months that the source no longer has, series by series.
@@ -169,7 +206,11 @@ pub(super) fn walls(summary: &Summary, planned: &Walls) -> Walls {
 
 /// Rows in the files, and those that are new.
 pub(super) fn rows(summary: &Summary) -> (u64, u64) {
-    summary.partitions.iter().fold((0, 0), |(rows, new), partition| match &partition.outcome {
+    sums(summary.partitions.iter())
+}
+
+fn sums<'a>(partitions: impl Iterator<Item = &'a PartitionSummary>) -> (u64, u64) {
+    partitions.fold((0, 0), |(rows, new), partition| match &partition.outcome {
         PartitionOutcome::Published(p) => (rows + p.record_count, new + p.n_new),
         PartitionOutcome::UpToDate { record_count } | PartitionOutcome::Locked { record_count } => {
             (rows + record_count, new)
@@ -178,34 +219,98 @@ pub(super) fn rows(summary: &Summary) -> (u64, u64) {
     })
 }
 
-fn totals(summary: &Summary, facts: &RunFacts) -> String {
-    let (rows, new) = rows(summary);
+/// What all files that were written have together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    pub(super) duplicates: u64,
+    /// In the order of [`gap_counts`].
+    pub(super) gaps: [(&'static str, &'static str, usize); 4],
+}
+
+pub(super) fn written(summary: &Summary) -> Written {
+    let mut all = Written { gaps: gap_counts(&[]), ..Written::default() };
+    for partition in &summary.partitions {
+        let PartitionOutcome::Published(published) = &partition.outcome else { continue };
+        all.bytes += published.file_size;
+        all.duplicates += published.duplicates_removed;
+        for (sum, (_, _, n)) in all.gaps.iter_mut().zip(gap_counts(&published.gaps)) {
+            sum.2 += n;
+        }
+    }
+    all
+}
+
+/// So many a second, or a minute; `None` in no time.
+pub(super) fn speed(n: u64, summary: &Summary, per: f64) -> Option<f64> {
+    let secs = summary.elapsed.as_secs_f64();
+    (secs > 0.0).then(|| n as f64 * per / secs)
+}
+
+/// Lines of parts: rows; requests; waits; gaps.
+fn totals(summary: &Summary, facts: &RunFacts) -> [Vec<String>; 4] {
+    let (n_rows, new) = rows(summary);
+    let all = written(summary);
+    let mut rows = vec![counted(n_rows, "row"), format!("{} new", thousands(new))];
+    if all.bytes > 0 {
+        rows.push(format!("{} written", size(all.bytes)));
+    }
+    rows.push(format!("in {}", span(summary.elapsed)));
+    if let Some(speed) = speed(new, summary, 1.0).filter(|_| new > 0) {
+        rows.push(format!("{} rows/s", thousands(speed as u64)));
+    }
+    let mut gaps: Vec<_> = all.gaps.iter().filter(|(_, _, n)| *n > 0).collect();
+    gaps.retain(|(_, _, n)| *n > 0);
+    let mut gaps: Vec<_> =
+        gaps.iter().map(|(_, words, n)| format!("{} {words}", thousands(*n as u64))).collect();
+    if let Some(first) = gaps.first_mut() {
+        *first = format!("gaps: {first}");
+    }
+    if all.duplicates > 0 {
+        gaps.push(format!("{} dropped", counted(all.duplicates, "repeated row")));
+    }
+    [rows, requests(summary, facts), waits(facts), gaps]
+}
+
+fn requests(summary: &Summary, facts: &RunFacts) -> Vec<String> {
     let traffic = &facts.traffic;
-    let mut text = format!(
-        "{}, {} new, in {}: {}",
-        counted(rows, "row"),
-        thousands(new),
-        span(summary.elapsed),
-        counted(traffic.requests, "request"),
-    );
+    let mut parts = vec![counted(traffic.requests, "request")];
+    if let Some(speed) = speed(traffic.requests, summary, 60.0).filter(|_| traffic.requests > 9) {
+        parts.push(format!("{}/min", thousands(speed as u64)));
+    }
     if traffic.retries > 0 {
-        text.push_str(&format!(", {} retried", thousands(traffic.retries)));
+        parts.push(format!("{} retried", thousands(traffic.retries)));
     }
     if traffic.refusals > 0 {
-        text.push_str(&format!(", {} refused as too frequent", thousands(traffic.refusals)));
+        parts.push(format!("{} refused as too frequent", thousands(traffic.refusals)));
+    }
+    if traffic.reconnects > 0 {
+        parts.push(counted(traffic.reconnects, "reconnect"));
     }
     let thrown_away = traffic.thrown_away.plus(&summary.thrown_away);
     if thrown_away.total() > 0 {
-        text.push_str(&format!(", answers thrown away: {thrown_away}"));
+        parts.push(format!("answers thrown away: {thrown_away}"));
     }
-    if traffic.waited.as_millis() >= 100 {
-        text.push_str(&format!(", {} waited", span(traffic.waited)));
+    parts
+}
+
+/// What was waited for, without what is only the pace of every run unless that was all.
+fn waits(facts: &RunFacts) -> Vec<String> {
+    let waits = &facts.traffic.waits;
+    let causes = [
+        (waits.pace, "to keep the pace"),
+        (waits.hour_budget, "for the hour's budget"),
+        (waits.rate_limited, "after refusals"),
+        (waits.breaker_open, "for a source that was away"),
+        (waits.retry, "before retries"),
+    ];
+    let long = causes.into_iter().filter(|(waited, _)| waited.as_millis() >= 100);
+    let mut parts: Vec<_> =
+        long.map(|(waited, words)| format!("{} {words}", span(waited))).collect();
+    if let Some(first) = parts.first_mut() {
+        *first = format!("waited: {first}");
     }
-    let secs = summary.elapsed.as_secs_f64();
-    if new > 0 && secs > 0.0 {
-        text.push_str(&format!(", {} rows/s", thousands((new as f64 / secs) as u64)));
-    }
-    text
+    parts
 }
 
 /// What is missing or broken, each with its cause and what to do; for stderr.
@@ -324,22 +429,43 @@ mod tests {
     use super::super::samples;
     use super::*;
 
-    fn written(summary: &Summary, exit: ExitCode) -> String {
+    fn text(summary: &Summary, exit: ExitCode, width: usize) -> String {
         let mut out = Vec::new();
-        write(&mut out, summary, &samples::facts(exit)).unwrap();
+        write(&mut out, summary, &samples::facts(exit), width).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_night_is_a_line_for_a_series_and_one_for_what_grew() {
+        insta::assert_snapshot!(text(&samples::night_summary(), ExitCode::Success, 100));
+    }
+
+    #[test]
+    fn gaps_of_every_class_make_nothing_too_wide() {
+        let wide = text(&samples::wide_summary(), ExitCode::Success, 100);
+        insta::assert_snapshot!(wide);
+        for summary in [samples::wide_summary(), samples::mixed_summary()] {
+            for width in [100, 80, 60] {
+                let text = text(&summary, ExitCode::Success, width);
+                // What is said in whole sentences is left to the terminal to break.
+                let is_said = |line: &str| line.contains("restatement") || line.contains("offered");
+                let ours = text.lines().filter(|line| !is_said(line) && !line.starts_with("frx"));
+                let widest = ours.map(str::len).max().unwrap();
+                assert!(widest <= width, "{width}\n{text}");
+            }
+        }
     }
 
     #[test]
     fn a_whole_run() {
         let summary = samples::whole_summary();
         assert_eq!(problems(&summary, &samples::facts(ExitCode::Success)), "");
-        insta::assert_snapshot!(written(&summary, ExitCode::Success));
+        insta::assert_snapshot!(text(&summary, ExitCode::Success, 100));
     }
 
     #[test]
     fn a_mixed_run() {
-        insta::assert_snapshot!(written(&samples::mixed_summary(), ExitCode::Incomplete));
+        insta::assert_snapshot!(text(&samples::mixed_summary(), ExitCode::Incomplete, 100));
     }
 
     #[test]

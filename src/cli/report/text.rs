@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::domain::Month;
+
 /// `1234567` as `1,234,567`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
@@ -51,6 +53,33 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
+/// Parts joined by commas on as few lines as they need; the later lines are set in.
+pub fn wrapped(parts: &[String], width: usize) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    for (index, part) in parts.iter().enumerate() {
+        let length = part.chars().count();
+        if index > 0 {
+            // The comma after this part has to fit as well.
+            if used + length + 3 > width {
+                text.push_str(",\n  ");
+                used = 2;
+            } else {
+                text.push_str(", ");
+                used += 2;
+            }
+        }
+        text.push_str(part);
+        used += length;
+    }
+    text
+}
+
+/// `2026-03`, or `2025-11 to 2026-03`.
+pub fn months(first: Month, last: Month) -> String {
+    if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
 /// Which side of its column a cell stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -64,7 +93,14 @@ pub enum Align {
 #[derive(Debug, Clone)]
 pub struct Table {
     columns: Vec<(&'static str, Align)>,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Clone)]
+enum Row {
+    Cells(Vec<String>),
+    /// Stands above the rows that follow and counts for no column.
+    Heading(String),
 }
 
 impl Table {
@@ -76,7 +112,47 @@ impl Table {
     /// Adds a row; it has one cell for each column.
     pub fn push(&mut self, row: Vec<String>) {
         debug_assert_eq!(row.len(), self.columns.len());
-        self.rows.push(row);
+        self.rows.push(Row::Cells(row));
+    }
+
+    /// Adds a line of its own, above the rows that come next, which are then set in.
+    pub fn heading(&mut self, text: String) {
+        self.rows.push(Row::Heading(text));
+    }
+
+    /// Takes away columns, from the first named to the last, until everything fits into `width`.
+    pub fn fit(&mut self, width: usize, leave_out: &[&str]) {
+        for name in leave_out {
+            if self.lines().iter().all(|line| line.chars().count() <= width) {
+                return;
+            }
+            self.leave_out(name);
+        }
+    }
+
+    /// Takes a column away if nothing in it says anything: every cell is `-` or `0`.
+    pub fn leave_out_if_empty(&mut self, name: &str) {
+        let Some(index) = self.columns.iter().position(|(head, _)| *head == name) else { return };
+        if self.cells().all(|row| row[index] == "-" || row[index] == "0") {
+            self.leave_out(name);
+        }
+    }
+
+    fn leave_out(&mut self, name: &str) {
+        let Some(index) = self.columns.iter().position(|(head, _)| *head == name) else { return };
+        self.columns.remove(index);
+        for row in &mut self.rows {
+            if let Row::Cells(cells) = row {
+                cells.remove(index);
+            }
+        }
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.rows.iter().filter_map(|row| match row {
+            Row::Cells(cells) => Some(cells),
+            Row::Heading(_) => None,
+        })
     }
 
     /// Tells whether there is no row.
@@ -84,15 +160,23 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// The lines, without spaces at their ends.
+    /// The lines, without spaces at their ends. Without any row there is no head either.
     pub fn lines(&self) -> Vec<String> {
         let width = |index: usize| {
-            let cells = self.rows.iter().map(|row| row[index].chars().count());
+            let cells = self.cells().map(|row| row[index].chars().count());
             cells.chain([self.columns[index].0.chars().count()]).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
         let heads: Vec<String> = self.columns.iter().map(|(head, _)| (*head).to_owned()).collect();
-        std::iter::once(&heads).chain(&self.rows).map(|row| self.line(row, &widths)).collect()
+        let has_headings = self.rows.iter().any(|row| matches!(row, Row::Heading(_)));
+        let indent = if has_headings { "  " } else { "" };
+        let line = |cells: &Vec<String>| format!("{indent}{}", self.line(cells, &widths));
+        let head = self.cells().next().map(|_| line(&heads));
+        let body = self.rows.iter().map(|row| match row {
+            Row::Cells(cells) => line(cells),
+            Row::Heading(text) => text.clone(),
+        });
+        head.into_iter().chain(body).collect()
     }
 
     fn line(&self, row: &[String], widths: &[usize]) -> String {
@@ -147,5 +231,27 @@ mod tests {
         table.push(vec!["2026-03".into(), "1,234".into(), String::new()]);
         table.push(vec!["-".into(), "1".into(), "y".into()]);
         assert_eq!(table.lines(), ["month     rows  x", "2026-03  1,234", "-            1  y"]);
+    }
+
+    #[test]
+    fn tables_give_up_columns_until_they_fit() {
+        let mut table =
+            Table::new(&[("month", Align::Left), ("rows", Align::Right), ("gaps", Align::Right)]);
+        table.heading("R_100 ticks: all".into());
+        table.push(vec!["2026-03".into(), "1,234".into(), "-".into()]);
+        let mut small = table.clone();
+        small.fit(16, &["gaps", "rows"]);
+        assert_eq!(small.lines(), ["  month     rows", "R_100 ticks: all", "  2026-03  1,234"]);
+        table.leave_out_if_empty("gaps");
+        table.leave_out_if_empty("rows");
+        assert_eq!(table.lines(), small.lines());
+    }
+
+    #[test]
+    fn parts_are_wrapped_between_them() {
+        let parts = ["one", "two", "three"].map(String::from);
+        assert_eq!(wrapped(&parts, 80), "one, two, three");
+        assert_eq!(wrapped(&parts, 10), "one, two,\n  three");
+        assert_eq!(wrapped(&parts[..1], 2), "one");
     }
 }

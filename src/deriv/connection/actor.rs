@@ -49,7 +49,10 @@ impl<C: Connect> Actor<C> {
                 reply.fail(refused.clone());
                 continue;
             }
-            match ending.run_until_cancelled(self.connect()).await {
+            self.shared.is_connecting(true);
+            let connected = ending.run_until_cancelled(self.connect()).await;
+            self.shared.is_connecting(false);
+            match connected {
                 None => return,
                 Some(Err(failure)) => {
                     reply.fail(failure.clone());

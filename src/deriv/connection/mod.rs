@@ -10,7 +10,7 @@ mod session;
 mod waiters;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -51,10 +51,13 @@ pub struct ConnectionStats {
     pub dropped_ticks: u64,
     /// Requests sent whose answer is still waited for; 0 once the client is closed.
     pub in_flight: u64,
+    /// A connection is being made, or waits for its turn to be.
+    pub is_connecting: bool,
 }
 
 #[derive(Debug, Default)]
 struct Counters {
+    is_connecting: AtomicBool,
     connects: AtomicU64,
     failed_connects: AtomicU64,
     losses: AtomicU64,
@@ -91,6 +94,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn is_connecting(&self, is_so: bool) {
+        self.counters.is_connecting.store(is_so, Ordering::Relaxed);
+    }
+
     fn next_req_id(&self) -> u64 {
         self.next_req_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -186,6 +193,7 @@ impl Connection {
             stray_answers: read(&counters.stray_answers),
             dropped_ticks: read(&counters.dropped_ticks),
             in_flight: read(&counters.in_flight),
+            is_connecting: counters.is_connecting.load(Ordering::Relaxed),
         }
     }
 }

@@ -260,3 +260,16 @@ proptest! {
         prop_assert_eq!(read.wait(now, cap), pace.wait(now, cap));
     }
 }
+
+#[test]
+fn the_outlook_tells_where_growth_ends() {
+    let pace = pace();
+    let outlook = pace.outlook(Duration::ZERO, CAP).unwrap();
+    assert_near(Some(outlook.per_minute), ALL / 2.0);
+    assert_near(Some(outlook.aim_per_minute), ALL);
+    assert_eq!(outlook.aim_in, secs(110));
+    let grown = pace.outlook(secs(300), CAP).unwrap();
+    assert_near(Some(grown.per_minute), ALL);
+    assert_eq!(grown.aim_in, Duration::ZERO);
+    assert_eq!(pace.outlook(Duration::ZERO, Cap { per_minute: None, per_hour: 1 }), None);
+}

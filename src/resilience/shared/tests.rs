@@ -218,3 +218,26 @@ fn the_members_are_bounded() {
     }
     assert!(std::fs::metadata(&machine.path).unwrap().len() < MOST_BYTES / 4);
 }
+
+#[test]
+fn who_only_looks_sees_what_was_learned_and_changes_nothing() {
+    let (_folder, machine) = machine();
+    let (asking, looking) = (machine.process(1), machine.process(2));
+    assert!(looking.peek(CAP, 0.5).is_none(), "there is nothing yet");
+    assert!(!machine.path.exists());
+    for _ in 0..40 {
+        while ask(&asking, CAP).is_some() {
+            machine.advance(secs(1));
+        }
+    }
+    assert!(refuse(&asking));
+    let before = std::fs::read(&machine.path).unwrap();
+    let seen = looking.peek(CAP, 0.5).unwrap();
+    assert!(matches!(seen.wait(looking.now(), CAP), Some((WaitReason::RateLimited, _))));
+    machine.advance(secs(60));
+    let seen = looking.peek(CAP, 0.5).unwrap().rate(looking.now(), CAP).unwrap();
+    assert_eq!(std::fs::read(&machine.path).unwrap(), before);
+    assert!((seen - rate(&asking)).abs() < 0.01, "{seen}");
+    std::fs::write(&machine.path, "no pace").unwrap();
+    assert!(looking.peek(CAP, 0.5).is_none());
+}

@@ -5,6 +5,7 @@ mod damage;
 mod folders;
 mod foreign;
 mod identity;
+mod looking;
 mod merging;
 mod notes;
 mod power;

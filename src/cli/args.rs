@@ -5,6 +5,8 @@
 
 mod archive;
 mod download;
+mod handbook;
+mod hints;
 pub mod look;
 mod origins;
 pub mod simulate;
@@ -15,6 +17,7 @@ use clap::{Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subco
 
 pub use archive::{AdoptArgs, VerifyArgs};
 pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
+pub use handbook::{CompletionsArgs, ManArgs, ShellName};
 pub use look::{ExplainArgs, StatusArgs};
 pub use origins::Origins;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
@@ -22,6 +25,15 @@ pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
 use origins::without_void_variables;
 
 const AFTER_HELP: &str = "\
+Examples:
+  titan-download --symbol R_100 --months 24
+  titan-download --symbol R_100 --test --demo --output demo_cache
+  titan-download verify --output data_cache
+
+`--help` tells of more options, of the environment and of the exit codes;
+`titan-download COMMAND -h` of a command.";
+
+const AFTER_LONG_HELP: &str = "\
 Examples:
   titan-download --symbol R_100 --months 24
   titan-download --symbol R_100,R_50 --kind ticks --start-date 2026-01-01 --end-date 2026-02-01
@@ -45,7 +57,7 @@ Exit codes:
 
 /// Downloads the history of Deriv market data into an archive that can prove itself.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "titan-download", version, after_help = AFTER_HELP)]
+#[command(name = "titan-download", version, after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
 #[command(args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
     /// What else to do than download.
@@ -85,6 +97,10 @@ pub enum Command {
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real
     /// limits and traps. The first two lines on stdout are the endpoint URLs, `v1` and `legacy`.
     Simulate(Box<SimulateArgs>),
+    /// Print completions for bash, zsh or fish
+    Completions(CompletionsArgs),
+    /// Print the manual pages
+    Man(ManArgs),
 }
 
 /// Reads a command line.
@@ -104,8 +120,23 @@ pub fn parse(arguments: Vec<OsString>) -> Result<(Cli, Origins), clap::Error> {
 
 /// The definition, with the environment variables taken out that must not count.
 fn command(arguments: &[OsString]) -> ClapCommand {
-    let tidy = |command: ClapCommand| without_void_variables(command, arguments);
-    tidy(Cli::command()).mut_subcommands(tidy)
+    // The long help tells the name of each variable, the short one that there are such names.
+    let tells_all = arguments.iter().any(|word| word == "--help" || word == "help");
+    let tidy = |command: ClapCommand| {
+        without_void_variables(command, arguments).mut_args(|arg| arg.hide_env(!tells_all))
+    };
+    tidy(definition()).mut_subcommands(tidy)
+}
+
+/// The definition as it is, whatever the environment says: what shells complete and manuals tell.
+pub fn definition() -> ClapCommand {
+    let command = hints::with_hints(Cli::command()).mut_subcommands(hints::with_hints);
+    command.mut_args(no_values).mut_subcommands(|command| command.mut_args(no_values))
+}
+
+/// What the environment holds is shown nowhere: it may be a secret.
+fn no_values(arg: clap::Arg) -> clap::Arg {
+    arg.hide_env_values(true)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod disk;
 pub mod error;
 pub mod exit;
 pub mod gate;
+mod harmless;
 pub mod logging;
 pub mod pace;
 pub mod progress;
@@ -24,6 +25,7 @@ mod wiring;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use args::{Cli, Command, Origins};
@@ -71,6 +73,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Reads `.env` of the current folder; variables that are set already stay as they are.
 fn read_env_file() -> Result<(), Failure> {
+    // No variable can hold a NUL, and the attempt to set one ends with its value on the screen.
+    let has_nul = |(name, value): (String, String)| name.contains('\0') || value.contains('\0');
+    let entries = dotenvy::from_path_iter(ENV_FILE).into_iter().flatten();
+    // A folder gives errors for ever; what comes behind the first one is never set either.
+    if entries.map_while(Result::ok).any(has_nul) {
+        return Err(Failure::cannot_start("cannot read `.env`: it holds a NUL byte")
+            .with_hint("write one `NAME=value` on each line, as plain text"));
+    }
     match dotenvy::from_path(ENV_FILE) {
         Ok(()) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
@@ -79,7 +89,8 @@ fn read_env_file() -> Result<(), Failure> {
             .with_hint("write one `NAME=value` on each line, quoted if it holds spaces")),
         Err(error) => {
             let why = io::Error::other(error);
-            Err(Failure::cannot_start(format!("cannot read `.env`: {why}")))
+            Err(Failure::cannot_start(format!("cannot read `.env`: {why}"))
+                .with_hint("put plain text there that you may read, or take it away"))
         }
     }
 }
@@ -93,6 +104,8 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
+        Some(Command::Completions(args)) => return printed(command::handbook::completions(args)),
+        Some(Command::Man(args)) => return printed(command::handbook::man(args)),
     };
     let result = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
         let terminal = Terminal::new(wants_bars && talk.volume != Volume::Quiet);
@@ -100,6 +113,11 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         started(cli, origins, &Context { session: session.clone(), terminal, talk })
     });
     result.unwrap_or_else(|failure| told(&failure, name, &session, talk_args.json))
+}
+
+/// The end of a command that only prints and has no session.
+fn printed(result: Result<ExitCode, Failure>) -> ExitCode {
+    result.unwrap_or_else(|failure| told(&failure, "titan-download", "", false))
 }
 
 fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
@@ -110,26 +128,32 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
                 endpoint: &wiring::endpoint,
                 compression: &wiring::check_compression,
             };
-            let settings = settings::download(&cli.download, origins, &outside)?;
-            blocking(command::download::run(&settings, context))
+            blocking(async {
+                signal::hold().map_err(Failure::cannot_start)?;
+                let mut settings = settings::download(&cli.download, origins, &outside)?;
+                settings.warnings.extend(settings::warning_of_env_file(Path::new(ENV_FILE)));
+                command::download::run(&settings, context).await
+            })
         }
         Some(Command::Adopt(args)) => {
             command::adopt::run(&settings::adopt(args, origins)?, context)
         }
-        Some(Command::Verify(args)) => {
-            let settings = settings::verify(args, origins)?;
-            blocking(command::verify::run(&settings, context))
-        }
+        Some(Command::Verify(args)) => blocking(async {
+            signal::hold().map_err(Failure::cannot_start)?;
+            command::verify::run(&settings::verify(args, origins)?, context).await
+        }),
         Some(Command::Status(args)) => {
             command::status::run(&settings::look::status(args, origins)?, context)
         }
         Some(Command::Explain(args)) => {
             command::explain::run(&settings::look::explain(args, origins)?, context)
         }
-        Some(Command::Simulate(args)) => {
+        Some(Command::Simulate(args)) => blocking(async {
             let settings = settings::simulate::simulate(args, origins)?;
-            blocking(command::simulate::run(&settings, context))
-        }
+            command::simulate::run(&settings, context).await
+        }),
+        // They print and have ended before.
+        Some(Command::Completions(_) | Command::Man(_)) => Ok(ExitCode::Success),
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod adopt;
+mod bad_input;
 mod budget;
 mod cli;
 mod corpus;
@@ -12,6 +13,8 @@ mod damage;
 mod disk;
 mod download;
 mod faults;
+mod help;
+mod links;
 mod nightly;
 mod nights;
 mod old_cache;
@@ -22,6 +25,9 @@ mod poison;
 mod process;
 mod proof;
 mod restate;
+mod secrets;
+mod shell;
 mod status;
 mod stop;
 mod support;
+mod tls;

@@ -4,6 +4,7 @@
 pub(super) mod adopt;
 pub(super) mod download;
 pub(super) mod explain;
+pub(super) mod handbook;
 mod mixing;
 pub(super) mod simulate;
 pub(super) mod status;

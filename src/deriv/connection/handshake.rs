@@ -64,11 +64,39 @@ fn not_in_time(config: &DerivConfig) -> Failure {
 }
 
 fn not_dialled(config: &DerivConfig, error: io::Error) -> Failure {
+    if let Some(problem) = certificate_problem(&error) {
+        let message = format!("the certificate of `{}` is refused: {problem}", config.endpoint);
+        return Failure::new(ErrorKind::Rejected, message);
+    }
     let kind = match error.kind() {
         io::ErrorKind::InvalidInput => ErrorKind::Rejected,
         _ => ErrorKind::Transport,
     };
     Failure::new(kind, format!("cannot connect to `{}`", config.endpoint)).caused_by(error)
+}
+
+/// What is wrong with the certificate of the other side, if that is what ended the dial. Asking
+/// again changes nothing, and going on without it would be talking to nobody knows whom.
+fn certificate_problem(error: &io::Error) -> Option<String> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(problem) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    Some(match problem {
+        Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".to_owned(),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            "it is not valid yet; is the clock of this machine right?".to_owned()
+        }
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            "it was issued for another host".to_owned()
+        }
+        // The second is shown by who took the name of an issuer that is trusted.
+        Bad::UnknownIssuer | Bad::BadSignature => {
+            "nobody this machine trusts has issued it".to_owned()
+        }
+        Bad::Revoked => "it was revoked".to_owned(),
+        other => printable(&other.to_string()),
+    })
 }
 
 fn no_upgrade(config: &DerivConfig, error: WsError) -> Failure {
@@ -94,7 +122,7 @@ fn upgrade_refused(config: &DerivConfig, response: &Response<Option<Vec<u8>>>) -
     if kind == ErrorKind::Unauthorized {
         message.push_str(" (application, account or country not allowed)");
     }
-    if let Some(reason) = response.body().as_deref().and_then(reason_in) {
+    if let Some(reason) = response.body().as_deref().and_then(|body| reason_in(config, body)) {
         message = format!("{message}: {reason}");
     }
     let mut failure = Failure::new(kind, message);
@@ -103,11 +131,11 @@ fn upgrade_refused(config: &DerivConfig, response: &Response<Option<Vec<u8>>>) -
 }
 
 /// The reason in the body of a refusal: `errors[0].message` in v1, `error.message` on legacy.
-fn reason_in(body: &[u8]) -> Option<String> {
+fn reason_in(config: &DerivConfig, body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let error = body.pointer("/errors/0").or_else(|| body.get("error"))?;
     let words = ["code", "message"].into_iter().filter_map(|key| error.get(key)?.as_str());
-    let reason = words.map(printable).collect::<Vec<_>>().join(": ");
+    let reason = words.map(|word| printable(&config.masked(word))).collect::<Vec<_>>().join(": ");
     Some(reason).filter(|reason| !reason.is_empty())
 }
 
@@ -134,7 +162,7 @@ async fn authorize(socket: &mut Socket, token: &Secret, shared: &Shared) -> Resu
             envelope.req_id.0 == Some(req_id) || (envelope.req_id.0.is_none() && answers)
         });
         if is_ours {
-            return authorized(&text);
+            return authorized(&shared.config.masked(&text));
         }
     }
     Err(unsent())

@@ -5,6 +5,8 @@
 
 mod archive;
 mod download;
+mod handbook;
+mod hints;
 mod job;
 mod layers;
 mod listing;
@@ -24,6 +26,7 @@ use clap::{
 
 pub use archive::{AdoptArgs, VerifyArgs};
 pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
+pub use handbook::{CompletionsArgs, ManArgs, ShellName};
 pub use job::{FullJob, Given, JOB_KEYS, JobArgs};
 pub use layers::Layers;
 pub use listing::{Keys, Listed};
@@ -38,6 +41,15 @@ use super::error::Failure;
 use layers::{Answers, CONFIG, deaf, with_variable};
 
 const AFTER_HELP: &str = "\
+Examples:
+  titan-download --symbol R_100 --months 24
+  titan-download --symbol R_100 --test --demo --output demo_cache
+  titan-download verify --output data_cache
+
+`--help` tells of more options, of the environment and of the exit codes;
+`titan-download COMMAND -h` of a command.";
+
+const AFTER_LONG_HELP: &str = "\
 Examples:
   titan-download --symbol R_100 --months 24
   titan-download --symbol R_100,R_50 --kind ticks --start-date 2026-01-01 --end-date 2026-02-01
@@ -65,7 +77,7 @@ Exit codes:
 
 /// Downloads the history of Deriv market data into an archive that can prove itself.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "titan-download", version, after_help = AFTER_HELP)]
+#[command(name = "titan-download", version, after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
 #[command(args_conflicts_with_subcommands = true, max_term_width = 100)]
 pub struct Cli {
     /// What else to do than download.
@@ -127,6 +139,10 @@ pub enum Command {
     /// Speaks the API of Deriv on a loopback port, deterministic from a seed, with its real
     /// limits and traps. The first two lines on stdout are the endpoint URLs, `v1` and `legacy`.
     Simulate(Box<SimulateArgs>),
+    /// Print completions for bash, zsh or fish
+    Completions(CompletionsArgs),
+    /// Print the manual pages
+    Man(ManArgs),
 }
 
 /// A command line as it was typed, before other places were asked.
@@ -154,12 +170,14 @@ impl Typed {
     ///
     /// What clap has to say: usage errors, and help and version, which are no failures.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        match definition(deaf).try_get_matches_from(&arguments) {
+        match changed(deaf).try_get_matches_from(&arguments) {
             Ok(matches) => Ok(Self { arguments, matches }),
-            // Only the whole definition knows the names of the variables.
+            // Only the whole definition knows the names of the variables. The long help tells the
+            // name of each, the short one that there are such names.
             Err(said) if !said.use_stderr() => {
-                let hidden = |c: ClapCommand| c.mut_args(|arg| arg.hide_env_values(true));
-                Err(definition(hidden).try_get_matches_from(arguments).err().unwrap_or(said))
+                let tells_all = arguments.iter().any(|word| word == "--help" || word == "help");
+                let shown = |c| no_values(c).mut_args(|arg| arg.hide_env(!tells_all));
+                Err(changed(shown).try_get_matches_from(arguments).err().unwrap_or(said))
             }
             Err(said) => Err(said),
         }
@@ -203,10 +221,9 @@ impl Typed {
         let command = self.definition();
         let answers = Answers::of(&command, typed, &layers)?;
         let definition = match sub {
-            None => answers.become_defaults(Cli::command()),
-            Some((name, _)) => {
-                deaf(Cli::command()).mut_subcommand(name, |sub| answers.become_defaults(sub))
-            }
+            None => answers.become_defaults(hints::with_hints(Cli::command())),
+            Some((name, _)) => deaf(Cli::command())
+                .mut_subcommand(name, |sub| answers.become_defaults(hints::with_hints(sub))),
         };
         let matches = definition.try_get_matches_from(self.arguments);
         // What was typed was read before, and every other value was checked.
@@ -221,9 +238,20 @@ impl Typed {
     }
 }
 
+/// The definition as it is, whatever the environment says: what shells complete and manuals tell.
+pub fn definition() -> ClapCommand {
+    changed(no_values)
+}
+
 /// The definition, each of its commands changed.
-fn definition(change: fn(ClapCommand) -> ClapCommand) -> ClapCommand {
-    change(Cli::command()).mut_subcommands(change)
+fn changed(change: impl Fn(ClapCommand) -> ClapCommand) -> ClapCommand {
+    let each = |command| change(hints::with_hints(command));
+    each(Cli::command()).mut_subcommands(each)
+}
+
+/// What the environment holds is shown nowhere: it may be a secret.
+fn no_values(command: ClapCommand) -> ClapCommand {
+    command.mut_args(|arg| arg.hide_env_values(true))
 }
 
 /// For tests: a command line by itself, without any other place.
@@ -244,7 +272,8 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
-        definition(deaf).debug_assert();
+        changed(deaf).debug_assert();
+        definition().debug_assert();
     }
 
     #[test]

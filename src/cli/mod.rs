@@ -13,6 +13,7 @@ mod disk;
 pub mod error;
 pub mod exit;
 pub mod gate;
+mod harmless;
 pub mod logging;
 mod machine;
 pub mod progress;
@@ -28,7 +29,7 @@ pub mod variables;
 mod wiring;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use args::{Command, Keys, Layers, Origin, Parsed, Typed};
@@ -37,7 +38,7 @@ use error::Failure;
 use record::{Begun, RunRecord};
 use settings::{Outside, Volume};
 use terminal::Terminal;
-use variables::Variables;
+use variables::{ENV_FILE, Variables};
 
 pub use exit::ExitCode;
 
@@ -117,6 +118,8 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
         Some(Command::Symbols(args)) => ("symbols", &args.talk, false),
         Some(Command::Doctor(args)) => ("doctor", &args.talk, true),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
+        Some(Command::Completions(args)) => return printed(command::handbook::completions(args)),
+        Some(Command::Man(args)) => return printed(command::handbook::man(args)),
     };
     let mut log_file = None;
     let talk = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
@@ -160,6 +163,11 @@ fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
     })
 }
 
+/// The end of a command that only prints and has no session.
+fn printed(result: Result<ExitCode, Failure>) -> ExitCode {
+    result.unwrap_or_else(|failure| told(&failure, "titan-download", "", false))
+}
+
 fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<ExitCode, Failure> {
     let Parsed { cli, origins, .. } = parsed;
     let (token, token_origin) = token.unzip();
@@ -174,18 +182,22 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
                 let origin = token_origin.as_ref();
                 return command::print_config::run(parsed, origin, &outside, context);
             }
-            let settings = settings::download(&cli.download, origins, &outside)?;
-            let series = settings.request.series();
-            context.record.asked_for(&series, command::download::arguments(&settings));
-            blocking(command::download::run(&settings, context))
+            blocking(async {
+                signal::hold().map_err(Failure::cannot_start)?;
+                let mut settings = settings::download(&cli.download, origins, &outside)?;
+                settings.warnings.extend(settings::warning_of_env_file(Path::new(ENV_FILE)));
+                let series = settings.request.series();
+                context.record.asked_for(&series, command::download::arguments(&settings));
+                command::download::run(&settings, context).await
+            })
         }
         Some(Command::Adopt(args)) => {
             command::adopt::run(&settings::adopt(args, origins)?, context)
         }
-        Some(Command::Verify(args)) => {
-            let settings = settings::verify(args, origins)?;
-            blocking(command::verify::run(&settings, context))
-        }
+        Some(Command::Verify(args)) => blocking(async {
+            signal::hold().map_err(Failure::cannot_start)?;
+            command::verify::run(&settings::verify(args, origins)?, context).await
+        }),
         Some(Command::Status(args)) => {
             command::status::run(&settings::look::status(args, origins)?, context)
         }
@@ -201,10 +213,12 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
             let settings = settings::source::doctor(args, origins, &outside)?;
             blocking(command::doctor::run(&settings, context))
         }
-        Some(Command::Simulate(args)) => {
+        Some(Command::Simulate(args)) => blocking(async {
             let settings = settings::simulate::simulate(args, origins)?;
-            blocking(command::simulate::run(&settings, context))
-        }
+            command::simulate::run(&settings, context).await
+        }),
+        // They print and have ended before.
+        Some(Command::Completions(_) | Command::Man(_)) => Ok(ExitCode::Success),
     }
 }
 

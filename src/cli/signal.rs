@@ -1,8 +1,8 @@
 //! Ctrl-C and SIGTERM: the first one stops the work in good order, the second one at once.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -34,6 +34,21 @@ pub enum Signal {
     Terminate = 2,
 }
 
+/// What came before anybody listened.
+static HELD: Mutex<Option<SignalSource>> = Mutex::new(None);
+
+/// Holds every signal from now on until [`Signals::listen`] takes it up: without this, one that comes
+/// while settings are read ends the process without a word and without an exit code. To be called
+/// inside a runtime, and only by who goes on to listen.
+///
+/// # Errors
+///
+/// If the operating system refuses to deliver signals.
+pub fn hold() -> io::Result<()> {
+    *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(SignalSource::new()?);
+    Ok(())
+}
+
 /// Listens as long as it lives.
 #[derive(Debug)]
 pub struct Signals {
@@ -55,7 +70,8 @@ impl Signals {
     ) -> io::Result<Self> {
         let stop = CancellationToken::new();
         let seen = Arc::new(AtomicU8::new(0));
-        let mut source = SignalSource::new()?;
+        let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut source = held.map_or_else(SignalSource::new, Ok)?;
         let task = tokio::spawn({
             let (stop, seen) = (stop.clone(), Arc::clone(&seen));
             async move {

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
+pub use super::harmless::escaped;
+use super::harmless::{Harmless, harmless};
+
 /// How long a terminal may take to have its display taken away when the process has to leave.
 const CLEARED_WITHIN: Duration = Duration::from_millis(100);
 
@@ -78,8 +81,10 @@ impl Terminal {
         self.colours
     }
 
-    /// Writes to stderr, above the bars. A closed stderr is nobody listening, which is no error.
+    /// Writes to stderr, above the bars, nothing that steers it. A closed stderr is nobody
+    /// listening, which is no error.
     pub fn say(&self, text: &str) {
+        let text = harmless(text, self.colours);
         self.bars.suspend(|| {
             let mut stderr = io::stderr().lock();
             let _ = stderr.write_all(text.as_bytes());
@@ -91,16 +96,16 @@ impl Terminal {
     }
 }
 
-/// Writes a result to stdout. A reader who has read enough (`| head`) is no error.
+/// Writes a result to stdout, nothing that steers a terminal. A reader who has read enough (`| head`) is no error.
 ///
 /// # Errors
 ///
 /// If stdout could not be written for another reason, for instance a full disk behind it.
 pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut stdout = BufWriter::new(io::stdout().lock());
+    let mut stdout = Harmless::new(BufWriter::new(io::stdout().lock()), stdout_canvas().1);
     let result = write(&mut stdout).and_then(|()| stdout.flush());
     // Dropping the buffer would try to write again what was refused.
-    let (_, _) = stdout.into_parts();
+    let (_, _) = stdout.inner.into_parts();
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
@@ -116,31 +121,9 @@ pub fn stdout_canvas() -> (Option<usize>, bool) {
     (size.map(|(width, _)| usize::from(width.0)), is_terminal && !is_dumb && !no_colour)
 }
 
-/// Control characters made visible, so that no message can steer the terminal.
-pub fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        // The marks that turn the direction of writing are no control characters but as harmful.
-        let steers =
-            c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if steers {
-            safe.extend(c.escape_default());
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_steers_the_terminal() {
-        assert_eq!(escaped("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
-        assert_eq!(escaped("größer ≤ 3"), "größer ≤ 3");
-    }
 
     #[test]
     fn a_reader_who_left_is_no_error_but_a_full_disk_is() {

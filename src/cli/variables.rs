@@ -9,7 +9,10 @@ use super::args::Origin;
 use super::error::Failure;
 
 /// Holds defaults for the environment, in the current folder.
-const ENV_FILE: &str = ".env";
+pub(super) const ENV_FILE: &str = ".env";
+
+/// No text file.
+const HAS_NUL: &str = "it holds a NUL byte";
 
 /// How the name of every variable of ours begins.
 const PREFIX: &str = "TITAN_";
@@ -64,6 +67,10 @@ fn read_env_file(path: &Path) -> Result<BTreeMap<String, OsString>, dotenvy::Err
     let mut ours = BTreeMap::new();
     for line in lines {
         let (name, value) = line?;
+        // No variable can hold a NUL, and the attempt to set one ends with its value on the screen.
+        if name.contains('\0') || value.contains('\0') {
+            return Err(dotenvy::Error::Io(io::Error::other(HAS_NUL)));
+        }
         if name.starts_with(PREFIX) {
             ours.entry(name).or_insert_with(|| OsString::from(value));
         }
@@ -77,9 +84,14 @@ fn failure(error: dotenvy::Error) -> Failure {
         // The library's own message quotes the line, and the line may hold the token.
         dotenvy::Error::LineParse(..) => Failure::cannot_start("cannot read `.env`")
             .with_hint("write one `NAME=value` on each line, quoted if it holds spaces"),
+        dotenvy::Error::Io(error) if error.to_string() == HAS_NUL => {
+            Failure::cannot_start(format!("cannot read `.env`: {HAS_NUL}"))
+                .with_hint("write one `NAME=value` on each line, as plain text")
+        }
         error => {
             let why = io::Error::other(error);
             Failure::cannot_start(format!("cannot read `.env`: {why}"))
+                .with_hint("put plain text there that you may read, or take it away")
         }
     }
 }

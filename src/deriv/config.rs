@@ -3,12 +3,14 @@
 //! Values here cannot be wrong once made: an [`Endpoint`] is a checked address, a [`Secret`] cannot
 //! be printed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
 use tokio_tungstenite::tungstenite::http::Uri;
+use zeroize::Zeroizing;
 
 /// Which generation of the API answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -182,14 +184,14 @@ impl FromStr for Endpoint {
     }
 }
 
-/// An API token. Prints as `<secret>`, whoever asks.
+/// An API token. Prints as `<secret>`, whoever asks, and is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret(Zeroizing<String>);
 
 impl Secret {
     /// Takes the token; white space around it, as files have, is dropped.
     pub fn new(token: impl AsRef<str>) -> Self {
-        Self(token.as_ref().trim().to_owned())
+        Self(Zeroizing::new(token.as_ref().trim().to_owned()))
     }
 
     /// The token itself, for the one request that needs it.
@@ -209,6 +211,12 @@ impl fmt::Display for Secret {
         f.pad("<secret>")
     }
 }
+
+/// What is shown in the place of a secret.
+const MASK: &str = "<secret>";
+
+/// Shorter words would be found in prices and times, and no token is that short.
+const LEAST_MASKED: usize = 6;
 
 /// Everything [`DerivClient`](super::DerivClient) has to be told.
 #[derive(Debug, Clone)]
@@ -263,6 +271,24 @@ impl DerivConfig {
         self.token.as_ref().filter(|_| self.api == ApiVersion::Legacy)
     }
 
+    /// What must not be repeated, whoever repeats it: the token, and the query of the address.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let values = self.endpoint.query.iter().flat_map(|query| query.split('&'));
+        let values = values.filter_map(|pair| pair.split_once('=').map(|(_, value)| value));
+        self.token_to_send().map(Secret::expose).into_iter().chain(values)
+    }
+
+    /// A text of the server without the secrets it was told; some servers repeat them.
+    pub(super) fn masked<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut masked = Cow::Borrowed(text);
+        for secret in self.secrets().filter(|secret| secret.len() >= LEAST_MASKED) {
+            if masked.contains(secret) {
+                masked = Cow::Owned(masked.replace(secret, MASK));
+            }
+        }
+        masked
+    }
+
     /// The address to dial. Not to be printed.
     pub(super) fn url(&self) -> String {
         self.endpoint.url((self.api == ApiVersion::Legacy).then_some(self.app_id))
@@ -314,6 +340,15 @@ mod tests {
         check("ws://[::1]/", true);
         check("ws://[::ffff:127.0.0.1]/", true);
         check("ws://localhost.example.com/", false);
+        check("ws://127.0.0.1.evil.com/", false);
+        // Resolvers read these as addresses too, but which one is theirs to say.
+        check("ws://0x7f000001/", false);
+        check("ws://2130706433/", false);
+        check("ws://127.1/", false);
+        check("ws://017700000001/", false);
+        check("ws://0.0.0.0/", false);
+        check("ws://[::]/", false);
+        check("ws://localhost./", false);
         check("ws://127.0.0.1.example.com/", false);
         check("ws://10.0.0.1/", false);
     }
@@ -330,6 +365,22 @@ mod tests {
         };
         assert!(!format!("{config:?}").contains("s3cret"));
         assert_eq!(format!("{0} {0:?}", Secret::new("s3cret")), "<secret> <secret>");
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_masked() {
+        let config = |api| DerivConfig {
+            token: Some(Secret::new("s3cretT0ken")),
+            ..DerivConfig::new(api, Endpoint::parse("wss://h/p?l=EN&otp=0netime").unwrap())
+        };
+        let said = "the token s3cretT0ken and 0netime are EN";
+        assert_eq!(
+            config(ApiVersion::Legacy).masked(said),
+            "the token <secret> and <secret> are EN"
+        );
+        // A token that is not sent cannot be repeated.
+        assert!(config(ApiVersion::V1).masked("s3cretT0ken").contains("s3cretT0ken"));
+        assert!(matches!(config(ApiVersion::V1).masked("all is well"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -189,14 +189,30 @@ fn micros(duration: Duration) -> u64 {
 
 #[allow(clippy::disallowed_methods, reason = "the state folder is no part of an archive")]
 fn open(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let open = || private_file().read(true).write(true).create(true).truncate(false).open(path);
     match (open(), path.parent()) {
         (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(folder)?;
+            let mut builder = std::fs::DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.recursive(true).create(folder)?;
             open()
         }
         (opened, _) => opened,
     }
+}
+
+/// A file that nobody else has to read, whatever the mask of the process is, and that is never
+/// opened through a link: the folder may be one that others can write into.
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    options
 }
 
 /// The first line, if it is ours: what a longer content left behind comes after it.

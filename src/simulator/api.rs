@@ -209,7 +209,9 @@ fn checked(
         "authorize" => {
             let is_wrong = |token: &str| token != text("authorize");
             if session.refuses_token || world.config.token.as_deref().is_some_and(is_wrong) {
-                return Err(ApiError::new("InvalidToken", "The token is invalid."));
+                // The worst a server can do: it repeats what it was given.
+                let message = format!("The token {} is invalid.", text("authorize"));
+                return Err(ApiError::new("InvalidToken", message));
             }
             plain("authorize", catalogue::account())
         }

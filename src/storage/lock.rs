@@ -4,7 +4,7 @@
 //! file itself stays: removing it would let two writers lock two files of one name.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -107,7 +107,7 @@ pub(super) fn held(held: &HeldSeries) -> std::sync::MutexGuard<'_, HashSet<Serie
 
 /// Opens a lock file, making it if need be; its content stays.
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
+    let mut options = atomic::public_file();
     options.read(true).write(true).create(true).truncate(false);
     options.open(path).map_err(io_error("open", path))
 }

@@ -71,8 +71,16 @@ fn a_run_that_ends_exactly_at_its_budget_is_whole() {
 
 #[test]
 fn a_budget_that_is_too_small_to_begin_names_everything() {
-    let server = Server::start(&[]);
+    let sandbox = Sandbox::new();
+    let few = Server::start(&[]);
     for budget in ["1", "2"] {
+        let ran = sandbox.run(&twenty_days(&few.url, &["--max-requests", budget])).expect(2);
+        assert!(ran.stderr.contains("hint: write at least 3"), "{}", ran.stderr);
+    }
+    assert_eq!(few.end().len(), 0, "the source was asked");
+    // History begins inside the range, which takes more than one request to find out.
+    let server = Server::start(&["--history-days", "25"]);
+    for budget in ["3", "4"] {
         let sandbox = Sandbox::new();
         let ran = sandbox.run(&twenty_days(&server.url, &["--max-requests", budget])).expect(3);
         let said = "R_100 candles 60s 2026-02: 2026-02-01T00:00:00Z to 2026-02-21T00:00:00Z";

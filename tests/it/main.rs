@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod adopt;
+mod bad_input;
 mod budget;
 mod cli;
 mod config;
@@ -18,6 +19,8 @@ mod docs;
 mod doctor;
 mod download;
 mod faults;
+mod help;
+mod links;
 mod nightly;
 mod nights;
 mod old_cache;
@@ -32,8 +35,11 @@ mod record;
 mod rehearsal;
 mod restate;
 mod screen;
+mod secrets;
 mod several;
+mod shell;
 mod status;
 mod stop;
 mod support;
+mod tls;
 mod views;

@@ -7,11 +7,26 @@ use clap::builder::BoolishValueParser;
 
 use super::TalkArgs;
 
+const VERIFY_HELP: &str = "\
+Examples:
+  titan-download verify
+  titan-download verify --symbol R_100 --deep
+  titan-download verify --output data_cache --sample auto/30 --quiet
+
+Exit codes: 0 nothing is broken, 1 something is, 2 the folder cannot be read or an option is wrong,
+130 interrupted (143: terminated)";
+
+const ADOPT_HELP: &str = "\
+Examples:
+  titan-download adopt --output data_cache --dry-run
+  titan-download adopt --output data_cache --symbol R_100
+
+Exit codes: 0 every good row is taken over, 1 something could not be, 2 the folder cannot be read or
+written, or an option is wrong, 75 another run holds a series";
+
 /// `titan-download verify`.
 #[derive(Debug, Clone, Args)]
-#[command(
-    after_help = "Exit codes: 0 nothing is broken, 1 something is, 2 the folder cannot be read"
-)]
+#[command(after_help = VERIFY_HELP)]
 pub struct VerifyArgs {
     /// Check the archive in this folder
     #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
@@ -49,6 +64,7 @@ pub struct VerifyArgs {
 
 /// `titan-download adopt`.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = ADOPT_HELP)]
 pub struct AdoptArgs {
     /// Take over the cache in this folder
     #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]

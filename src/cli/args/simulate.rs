@@ -10,7 +10,10 @@ const SIMULATE_HELP: &str = "\
 Examples:
   titan-download simulate --port 8080 --seed 7
   titan-download simulate --fault hang=0.01 --limit-per-minute 100
-  titan-download simulate --dump R_100 2026-03-01 2026-03-02";
+  titan-download simulate --dump R_100 2026-03-01 2026-03-02
+
+Exit codes: 0 served until it was told to stop, or printed, 1 the log or stdout could not be written,
+2 an option is wrong or the port is taken";
 
 fn simulate_long_help() -> String {
     let faults = super::super::wiring::fault_list();
@@ -51,8 +54,8 @@ pub struct MarketArgs {
     /// Make every price from this number
     #[arg(long, value_name = "N", default_value = "1")]
     pub seed: String,
-    /// Start the clock at this epoch or day [default: now]
-    #[arg(long, value_name = "EPOCH|DATE", allow_negative_numbers = true)]
+    /// Start the clock at this epoch, day or time like 2026-03-07T12:00:05Z [default: now]
+    #[arg(long, value_name = "EPOCH|DATE|TIME", allow_negative_numbers = true)]
     pub now: Option<String>,
     /// Run the clock this many times as fast; 0 stands still
     #[arg(long, value_name = "X", default_value = "1", allow_negative_numbers = true)]

@@ -41,12 +41,12 @@ pub(crate) async fn run(
     settings: &DownloadSettings,
     context: &Context,
 ) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
+        .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     mixing::refuse(&settings.output, &settings.request.series(), settings.endpoint.is_none())?;
-    let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
-        .map_err(|error| Failure::cannot_start(error).with_hint("signals cannot be listened to"))?;
     let (endpoint, demo) = endpoint_or_demo(settings.endpoint.as_ref(), settings.api).await?;
     let progress = Progress::new(detail(settings, context), &context.terminal);
     let session = Session::open(

@@ -5,6 +5,7 @@ pub(super) mod adopt;
 pub(super) mod doctor;
 pub(super) mod download;
 pub(super) mod explain;
+pub(super) mod handbook;
 mod mixing;
 pub(super) mod print_config;
 pub(super) mod simulate;

@@ -16,9 +16,9 @@ const AGAIN: &str = "nothing was changed; run the same command again";
 /// Checks the archive and prints what was found.
 pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    super::must_be_readable(root, "an archive")?;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(Failure::cannot_start)?;
+    super::must_be_readable(root, "an archive")?;
     let check = {
         let (settings, with_report) = (settings.clone(), context.talk.json);
         tokio::task::spawn_blocking(move || wiring::verify(&settings, with_report))

@@ -20,7 +20,7 @@ const FIRST_EPOCH_TOO_LATE: i64 = 253_370_764_800;
 /// An epoch of fewer digits is from before 1973, and a number of minutes by mistake.
 const LEAST_EPOCH_DIGITS: usize = 9;
 
-const MOMENT_HINT: &str =
+pub(super) const MOMENT_HINT: &str =
     "write a time of UTC like `2026-03-07T12:00:05Z`, a date like `2026-03-07`, or an epoch";
 
 /// How far a series has to be proved.
@@ -248,7 +248,7 @@ fn requirement(text: &str) -> Result<Requirement, BadValue> {
 }
 
 /// A second of UTC between the years 1970 and 9998.
-fn moment(text: &str) -> Result<Epoch, BadValue> {
+pub(super) fn moment(text: &str) -> Result<Epoch, BadValue> {
     let trimmed = text.trim();
     let bad = |what: &str| BadValue::new(format!("{} {what}", quoted(trimmed)), MOMENT_HINT);
     let digits = trimmed.strip_prefix('-').unwrap_or(trimmed);

@@ -5,6 +5,7 @@ mod jobs;
 pub mod look;
 mod parse;
 mod restatement;
+mod secret;
 pub mod simulate;
 pub mod source;
 mod values;
@@ -21,13 +22,16 @@ use super::args::{
     AdoptArgs, DownloadArgs, FileArgs, Origin, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs,
 };
 use super::error::Failure;
+pub use secret::Token;
+pub(super) use secret::warning_of_env_file;
 pub use values::{
     AdoptSettings, Api, DownloadSettings, EndpointChoice, FileSettings, LogFileChoice, LogFormat,
-    LogLevel, Pace, Rate, SampleChoice, Talk, Token, VerifyDepth, VerifySettings, Volume,
+    LogLevel, Pace, Rate, SampleChoice, Talk, VerifyDepth, VerifySettings, Volume,
 };
 pub use verify::verify;
 
 use jobs::Wishes;
+pub(super) use parse::nearest;
 use parse::{BadValue, choice, day, duration, number, quoted, symbol};
 
 /// Requests a minute when nothing is said: 220 are allowed, the rest is for whoever trades.
@@ -157,12 +161,14 @@ pub fn download(
     let api = named("api", origins, choice(&args.place.api, &apis))?;
     let endpoint = endpoint(&args.place, api, origins, outside)?;
     let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
-    let token = token(&args.place, outside)?;
+    let token = secret::token(args.place.token_file.as_deref(), outside.token.as_deref())?;
     if token.is_some() && endpoint.as_ref().is_some_and(|e| !e.is_tls && !e.is_loopback) {
         warnings.push("the API token travels unencrypted to another machine".to_owned());
     }
     let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
+    let n_series = request.wanted.len() as u64;
+    named("max-requests", origins, gets_to_a_page(pace.max_requests, n_series))?;
     let named_months = restatement::partitions(&args.place.accept_restatement, &request.series());
     Ok(DownloadSettings {
         accept_restatement: named("accept-restatement", origins, named_months)?,
@@ -338,40 +344,6 @@ fn some_folder(output: &Path, origins: &Origins) -> Result<PathBuf, SettingsErro
     Ok(output.to_path_buf())
 }
 
-/// The token of the file, else the one of the environment.
-fn token(args: &PlaceArgs, outside: &Outside<'_>) -> Result<Option<Token>, SettingsError> {
-    const HINT: &str = "put the token alone on the first line of the file";
-    /// Far longer than any token; a larger file is another file by mistake.
-    const MOST_BYTES: u64 = 4_096;
-    let (text, place) = match &args.token_file {
-        Some(path) => {
-            let shown = quoted(&path.to_string_lossy());
-            let fail = |what: &str| {
-                SettingsError::rule(format!("cannot use the token file {shown}: {what}"), HINT)
-            };
-            let size = std::fs::metadata(path).map_err(|e| fail(&e.to_string()))?.len();
-            if size > MOST_BYTES {
-                return Err(fail("it is too large for a token"));
-            }
-            (std::fs::read_to_string(path).map_err(|e| fail(&e.to_string()))?, "the token file")
-        }
-        None => (outside.token.clone().unwrap_or_default(), "`TITAN_TOKEN`"),
-    };
-    let token = text.trim();
-    if token.is_empty() {
-        return if args.token_file.is_some() {
-            Err(SettingsError::rule("the token file is empty", HINT))
-        } else {
-            Ok(None)
-        };
-    }
-    // Never shown, not even in part: a token with a typing error is nearly the token.
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(SettingsError::rule(format!("{place} holds something that is no token"), HINT));
-    }
-    Ok(Some(Token(token.to_owned())))
-}
-
 fn pace(
     args: &PaceArgs,
     is_demo: bool,
@@ -403,6 +375,21 @@ fn pace(
         })?,
         is_shared: named("share-pace", o, is_shared(args.share_pace.as_deref(), is_local))?,
     })
+}
+
+/// Refuses a budget that would only do to learn what is on offer, and to learn it again in the next
+/// run, for ever.
+fn gets_to_a_page(max_requests: Option<u64>, n_series: u64) -> Result<(), BadValue> {
+    // The list of symbols, where the history of each series begins, and one page.
+    let least = n_series + 2;
+    let Some(few) = max_requests.filter(|max| *max < least) else { return Ok(()) };
+    Err(BadValue::new(
+        format!("with `{few}` no run would ever get to its first page of history"),
+        format!(
+            "write at least {least} for what is asked for: one to list the symbols, one for each \
+             series to find out where its history begins, and one for a page"
+        ),
+    ))
 }
 
 /// An exchange on this machine has no budget to share, unless somebody says so.
@@ -443,7 +430,11 @@ fn file(
 ) -> Result<FileSettings, SettingsError> {
     let o = origins;
     let compression = (outside.compression)(args.compression.trim()).map_err(|problem| {
-        BadValue::new(problem, "choose `zstd`, `zstd:1` to `zstd:22`, `snappy` or `none`")
+        let words = ["zstd", "snappy", "none"];
+        let meant = nearest(&args.compression, words).filter(|_| !args.compression.contains(':'));
+        let meant = meant.map_or_else(String::new, |word| format!("did you mean `{word}`? "));
+        let choices = "choose `zstd`, `zstd:1` to `zstd:22`, `snappy` or `none`";
+        BadValue::new(problem, format!("{meant}{choices}"))
     });
     named("compression", o, compression)?;
     Ok(FileSettings {

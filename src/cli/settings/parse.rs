@@ -128,12 +128,27 @@ pub(super) fn symbol(text: &str) -> Result<Symbol, BadValue> {
     })
 }
 
+/// The word that was probably meant, if any is near enough.
+pub(in super::super) fn nearest<'a>(
+    text: &str,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    /// `tick` and `zst` are nearer than this to what they mean, `trades` is not to `candles`.
+    const NEAR: f64 = 0.8;
+    let text = text.trim().to_lowercase();
+    let rated = words.into_iter().map(|word| (strsim::jaro(&text, word), word));
+    let best = rated.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.filter(|(likeness, _)| *likeness > NEAR).map(|(_, word)| word)
+}
+
 /// One of a few words.
 pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, BadValue> {
     let trimmed = text.trim();
     choices.iter().find(|(word, _)| *word == trimmed).map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let hint = format!("choose {}", words.join(" or "));
+        let meant = nearest(trimmed, choices.iter().map(|(word, _)| *word));
+        let meant = meant.map_or_else(String::new, |word| format!("did you mean `{word}`? "));
+        let hint = format!("{meant}choose {}", words.join(" or "));
         BadValue::new(format!("{} is not known", quoted(text)), hint)
     })
 }

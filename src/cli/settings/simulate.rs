@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::{Epoch, EpochRange, Granularity, Kind, Symbol};
 
 use super::super::args::{Origins, SimulateArgs};
+use super::look::{MOMENT_HINT, moment};
 use super::parse::{BadValue, choice, duration, epoch_or_day, number, quoted};
 use super::{SettingsError, Token, bad_width, named};
 
@@ -89,7 +90,7 @@ pub fn simulate(args: &SimulateArgs, o: &Origins) -> Result<SimulateSettings, Se
     let straddles =
         [("younger", StraddleChoice::Younger), ("substitute", StraddleChoice::Substitute)];
     let days: u64 = named("history-days", o, number(&market.history_days, 1..=10_000))?;
-    let now = market.now.as_deref().map(epoch_or_day).transpose();
+    let now = market.now.as_deref().map(start_of_clock).transpose();
     let page_cap = serve.page_cap.as_deref().map(|text| number(text, 1..=1_000_000)).transpose();
     let replays: Result<_, _> = market.replays.iter().map(|text| replay(text)).collect();
     Ok(SimulateSettings {
@@ -110,7 +111,7 @@ pub fn simulate(args: &SimulateArgs, o: &Origins) -> Result<SimulateSettings, Se
         quirks: serve.quirks.clone(),
         replays: named("replay", o, replays)?,
         log: serve.log.clone(),
-        token: serve.token.clone().map(Token),
+        token: serve.token.clone().map(Token::new),
     })
 }
 
@@ -143,6 +144,14 @@ fn symbol_of(text: &str) -> Result<Symbol, BadValue> {
             "a symbol is 2 to 30 letters, digits or underscores, like `R_100`",
         )
     })
+}
+
+/// An epoch, the first second of a day, or a time of UTC.
+fn start_of_clock(text: &str) -> Result<Epoch, BadValue> {
+    if !text.contains([':', 'T']) {
+        return epoch_or_day(text).map_err(|bad| BadValue { hint: MOMENT_HINT.to_owned(), ..bad });
+    }
+    moment(text)
 }
 
 fn speed(text: &str) -> Result<f64, BadValue> {
@@ -196,6 +205,19 @@ mod tests {
     fn check(line: &str, message: &str, hint: &str) {
         let error = read(line).expect_err(line);
         assert_eq!((error.to_string().as_str(), error.hint()), (message, hint));
+    }
+
+    #[test]
+    fn the_clock_starts_at_an_epoch_a_day_or_a_time() {
+        let check = |text: &str, secs| {
+            let now = read(&format!("--now {text}")).unwrap().now;
+            assert_eq!(now, Some(Epoch::new(secs)), "{text}");
+        };
+        check("1772884805", 1_772_884_805);
+        check("2026-03-07", 1_772_841_600);
+        check("2026-03-07T12:00:05Z", 1_772_884_805);
+        check("2026-03-07T14:00:05+02:00", 1_772_884_805);
+        assert!(read("--now 2026-03-07T25:00:00Z").is_err());
     }
 
     #[test]

@@ -111,7 +111,7 @@ fn source(
         api,
         endpoint: super::endpoint(&place, api, origins, outside)?,
         app_id: named("app-id", origins, number(&place.app_id, 1..=u32::MAX))?,
-        token: super::token(&place, outside)?,
+        token: super::secret::token(place.token_file.as_deref(), outside.token.as_deref())?,
         insecure_ws: place.insecure_ws,
         timeout: named("timeout", origins, duration(&args.timeout, Duration::from_millis(100)))?,
     })

@@ -145,7 +145,7 @@ fn bad_series() {
     check(
         "--kind tick",
         "cannot read `--kind`: `tick` is not known",
-        "choose `ticks` or `candles`",
+        "did you mean `ticks`? choose `ticks` or `candles`",
     );
     check(
         "--granularity 61",
@@ -174,6 +174,24 @@ fn a_value_from_the_environment_is_named_by_its_variable() {
         error.unwrap_err().to_string(),
         "cannot read `TITAN_RATE`: `fast` is not a whole number"
     );
+}
+
+/// Of four series each run would learn again where history begins, and never ask for a row.
+#[test]
+fn a_budget_reaches_the_first_page() {
+    let settings = |text: &str| read_with(text, &outside());
+    for (line, least) in [
+        ("--symbol R_100 --kind ticks", 3),
+        ("--symbol R_100", 4),
+        ("--symbol R_100,R_50 --granularity 60,300", 8),
+    ] {
+        let with = |max: u64| settings(&format!("{line} --max-requests {max}"));
+        assert_eq!(with(least).unwrap().pace.max_requests, Some(least));
+        let error = with(least - 1).unwrap_err();
+        let hint = format!("write at least {least} for what is asked for");
+        assert!(error.hint().starts_with(&hint), "{}", error.hint());
+        assert!(error.to_string().starts_with("cannot read `--max-requests`"), "{error}");
+    }
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::domain::{PartitionKey, Series, Symbol};
 use crate::download::DownloadRequest;
 
+use super::secret::Token;
+
 /// Which of the two APIs is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
@@ -52,23 +54,6 @@ pub enum Rate {
     PerMinute(u32),
     /// As often as the source answers.
     Unlimited,
-}
-
-/// An API token. Shown nowhere.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(pub(super) String);
-
-impl Token {
-    /// The token itself, for the connection alone.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
 }
 
 /// How much is said.

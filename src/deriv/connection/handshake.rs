@@ -30,7 +30,7 @@ pub(super) async fn open<C: Connect>(connector: &C, shared: &Shared) -> Result<S
     let connected = timeout(config.connect_timeout, connect(connector, config)).await;
     let mut socket = connected.unwrap_or_else(|_| Err(not_in_time(config)))?;
     if let Some(token) = config.token_to_send() {
-        authorize(&mut socket, token, shared.next_req_id(), config.request_timeout).await?;
+        authorize(&mut socket, config, token, shared.next_req_id()).await?;
     }
     Ok(socket)
 }
@@ -69,11 +69,39 @@ pub(in crate::deriv) fn not_in_time(config: &DerivConfig) -> Failure {
 }
 
 pub(in crate::deriv) fn not_dialled(config: &DerivConfig, error: io::Error) -> Failure {
+    if let Some(problem) = certificate_problem(&error) {
+        let message = format!("the certificate of `{}` is refused: {problem}", config.endpoint);
+        return Failure::new(ErrorKind::Rejected, message);
+    }
     let kind = match error.kind() {
         io::ErrorKind::InvalidInput => ErrorKind::Rejected,
         _ => ErrorKind::Transport,
     };
     Failure::new(kind, format!("cannot connect to `{}`", config.endpoint)).caused_by(error)
+}
+
+/// What is wrong with the certificate of the other side, if that is what ended the dial. Asking
+/// again changes nothing, and going on without it would be talking to nobody knows whom.
+fn certificate_problem(error: &io::Error) -> Option<String> {
+    use rustls::CertificateError as Bad;
+    let rustls::Error::InvalidCertificate(problem) = error.get_ref()?.downcast_ref()? else {
+        return None;
+    };
+    Some(match problem {
+        Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".to_owned(),
+        Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+            "it is not valid yet; is the clock of this machine right?".to_owned()
+        }
+        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
+            "it was issued for another host".to_owned()
+        }
+        // The second is shown by who took the name of an issuer that is trusted.
+        Bad::UnknownIssuer | Bad::BadSignature => {
+            "nobody this machine trusts has issued it".to_owned()
+        }
+        Bad::Revoked => "it was revoked".to_owned(),
+        other => printable(&other.to_string()),
+    })
 }
 
 fn no_upgrade(config: &DerivConfig, error: WsError) -> Failure {
@@ -99,7 +127,7 @@ fn upgrade_refused(config: &DerivConfig, response: &Response<Option<Vec<u8>>>) -
     if kind == ErrorKind::Unauthorized {
         message.push_str(" (application, account or country not allowed)");
     }
-    if let Some(reason) = response.body().as_deref().and_then(reason_in) {
+    if let Some(reason) = response.body().as_deref().and_then(|body| reason_in(config, body)) {
         message = format!("{message}: {reason}");
     }
     let mut failure = Failure::new(kind, message);
@@ -108,11 +136,11 @@ fn upgrade_refused(config: &DerivConfig, response: &Response<Option<Vec<u8>>>) -
 }
 
 /// The reason in the body of a refusal: `errors[0].message` in v1, `error.message` on legacy.
-fn reason_in(body: &[u8]) -> Option<String> {
+fn reason_in(config: &DerivConfig, body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let error = body.pointer("/errors/0").or_else(|| body.get("error"))?;
     let words = ["code", "message"].into_iter().filter_map(|key| error.get(key)?.as_str());
-    let reason = words.map(printable).collect::<Vec<_>>().join(": ");
+    let reason = words.map(|word| printable(&config.masked(word))).collect::<Vec<_>>().join(": ");
     Some(reason).filter(|reason| !reason.is_empty())
 }
 
@@ -125,17 +153,20 @@ fn retry_after(response: &Response<Option<Vec<u8>>>) -> Option<Duration> {
 /// Precedes every other request of a connection.
 pub(in crate::deriv) async fn authorize(
     socket: &mut Socket,
+    config: &DerivConfig,
     token: &Secret,
     req_id: u64,
-    within: Duration,
 ) -> Result<(), Failure> {
-    timeout(within, authorize_in_time(socket, token, req_id)).await.unwrap_or_else(|_| {
-        Err(Failure::new(ErrorKind::Transport, "the authorization was not answered in time"))
-    })
+    timeout(config.request_timeout, authorize_in_time(socket, config, token, req_id))
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::new(ErrorKind::Transport, "the authorization was not answered in time"))
+        })
 }
 
 async fn authorize_in_time(
     socket: &mut Socket,
+    config: &DerivConfig,
     token: &Secret,
     req_id: u64,
 ) -> Result<(), Failure> {
@@ -153,7 +184,7 @@ async fn authorize_in_time(
             envelope.req_id.0 == Some(req_id) || (envelope.req_id.0.is_none() && answers)
         });
         if is_ours {
-            return authorized(&text);
+            return authorized(&config.masked(&text));
         }
     }
     Err(unsent())

@@ -5,6 +5,7 @@
 //! - A message above the size limit, or text that is no UTF-8, ends the connection: what follows
 //!   it cannot be trusted to be in step.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
@@ -189,6 +190,10 @@ impl<'a> Session<'a> {
 
     /// Finds out whose message it is.
     async fn route(&mut self, text: Utf8Bytes) -> Result<(), Stop> {
+        let text = match self.shared.config.masked(&text) {
+            Cow::Owned(masked) => masked.into(),
+            Cow::Borrowed(_) => text,
+        };
         let Ok(envelope) = wire::peek(&text) else {
             self.unreadable("an unreadable message");
             return Ok(());
@@ -315,7 +320,7 @@ impl<'a> Session<'a> {
     fn farewell(&self, frame: Option<&CloseFrame>) -> Failure {
         match frame {
             Some(frame) if !frame.reason.is_empty() => {
-                let reason = printable(&frame.reason);
+                let reason = printable(&self.shared.config.masked(&frame.reason));
                 self.loss(&format!("closed by the server ({}: {reason})", frame.code))
             }
             Some(frame) => self.loss(&format!("closed by the server ({})", frame.code)),

@@ -65,6 +65,8 @@ impl std::fmt::Display for NoAnswer {
 /// An open connection.
 pub(super) struct Link {
     socket: Socket,
+    /// Knows the secrets that a server may repeat.
+    config: DerivConfig,
 }
 
 impl Link {
@@ -83,8 +85,7 @@ impl Link {
             opening,
         })?;
         if let Some(token) = config.token_to_send() {
-            let answered =
-                handshake::authorize(&mut socket, token, req_id, config.request_timeout).await;
+            let answered = handshake::authorize(&mut socket, config, token, req_id).await;
             answered.map_err(|failure| NotOpened {
                 at: Check::Token,
                 why: told(&failure),
@@ -92,7 +93,7 @@ impl Link {
             })?;
             opening.is_authorized = true;
         }
-        Ok((Self { socket }, opening))
+        Ok((Self { socket, config: config.clone() }, opening))
     }
 
     /// Sends a request and waits for its answer. After an error the connection is of no use.
@@ -129,7 +130,7 @@ impl Link {
                 Some(Ok(_)) => continue,
             };
             let took = began.elapsed();
-            let value = serde_json::from_str(&text).map_err(|error| {
+            let value = serde_json::from_str(&self.config.masked(&text)).map_err(|error| {
                 NoAnswer::Unreadable(format!("no JSON: {}", printable(&error.to_string())))
             })?;
             if !is_of_another(&value, req_id) {

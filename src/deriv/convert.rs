@@ -205,10 +205,16 @@ fn instrument(row: SymbolRow) -> Option<Instrument> {
         usual_interval_millis: usual_interval_millis(symbol.as_str()),
         symbol,
         name: row.underlying_symbol_name.non_empty().or(row.display_name.non_empty()),
-        market: row.market.0,
+        market: market(row.market, &row.submarket),
         pip_size: row.pip_size.or(row.pip).and_then(|Number(step)| decimals_of_step(step)),
         is_open: is_set(row.exchange_is_open) && !is_set(row.is_trading_suspended),
     })
+}
+
+/// The market of a symbol. Baskets of currencies and metals are listed among the synthetic indices,
+/// yet keep the hours of what they are made of: their submarket, `forex_basket`, says what they are.
+fn market(market: Text, submarket: &Text) -> String {
+    if submarket.as_str().ends_with("_basket") { submarket.as_str().to_owned() } else { market.0 }
 }
 
 /// Milliseconds between two ticks as the symbol table of the API notes gives them, week-ends of
@@ -229,7 +235,7 @@ fn usual_interval_millis(symbol: &str) -> Option<i64> {
 }
 
 /// One deserialization of the whole answer.
-fn read<'a, T: serde::Deserialize<'a>>(
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(
     what: &dyn std::fmt::Display,
     text: &'a str,
 ) -> Result<T, SourceError> {
@@ -250,7 +256,10 @@ impl From<serde_json::Error> for Unreadable {
 }
 
 /// Passes an answer that is no error.
-fn accept(what: &dyn std::fmt::Display, error: Option<ApiError>) -> Result<(), SourceError> {
+pub(super) fn accept(
+    what: &dyn std::fmt::Display,
+    error: Option<ApiError>,
+) -> Result<(), SourceError> {
     match error {
         None => Ok(()),
         Some(ApiError { code, message }) => Err(refused(what, code.as_str(), message.as_str())),

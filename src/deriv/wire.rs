@@ -155,6 +155,7 @@ pub(super) struct SymbolRow {
     pub(super) underlying_symbol_name: Text,
     pub(super) display_name: Text,
     pub(super) market: Text,
+    pub(super) submarket: Text,
     /// v1: the smallest step, not a number of decimals.
     pub(super) pip_size: Option<Number>,
     /// Legacy: the smallest step.

@@ -6,6 +6,7 @@ pub mod buffer;
 mod decimals;
 mod engine;
 mod errands;
+mod hours;
 mod job;
 pub mod pager;
 pub mod plan;
@@ -25,8 +26,8 @@ use tokio_util::sync::CancellationToken;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, PartitionKey, RangeSet, Series, SourceError,
-    StoreError, Wall,
+    Coverage, CoverageState, Epoch, EpochRange, GapThresholds, PartitionKey, RangeSet, Series,
+    SourceError, StoreError, Wall,
 };
 
 use engine::{Ended, Engine, Worked};
@@ -59,8 +60,8 @@ pub struct DownloadOptions {
     pub chunk_rows: usize,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
-    /// Longest silence between two rows that is no gap; `None` derives it.
-    pub gap_threshold_secs: Option<i64>,
+    /// From how long a silence on it is a gap, by series.
+    pub gap_thresholds: GapThresholds,
     /// Facts for the sidecars: endpoint and API, never a secret.
     pub source: serde_json::Map<String, serde_json::Value>,
     /// Whether what is proved already is asked again and compared.
@@ -183,8 +184,9 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     /// If the run could not start. What goes wrong later is in the [`Summary`].
     pub async fn run(&self, request: &DownloadRequest) -> Result<Summary, DownloadError> {
         let started = Instant::now();
-        let prepared =
+        let mut prepared =
             prepare(&*self.source, &self.store, request, &self.options, Purpose::Run).await?;
+        hours::learn(&*self.source, &mut prepared).await;
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
         let coverage: Vec<_> =

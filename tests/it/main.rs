@@ -3,6 +3,7 @@
 
 mod adopt;
 mod budget;
+mod calendar;
 mod cli;
 mod corpus;
 // The step counter is in binaries built for tests only.
@@ -21,6 +22,7 @@ mod pace;
 mod poison;
 mod process;
 mod proof;
+mod replay;
 mod restate;
 mod status;
 mod stop;

@@ -209,8 +209,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_at(NOW, options)
+    }
+
+    /// As [`start`](Self::start), with another moment on its clock.
+    pub(crate) fn start_at(now: &str, options: &[&str]) -> Self {
         let sandbox = Sandbox::new();
-        let mut arguments = vec!["simulate", "--port", "0", "--now", NOW, "--speed", "0"];
+        let mut arguments = vec!["simulate", "--port", "0", "--now", now, "--speed", "0"];
         arguments.extend(["--limit-per-minute", "none", "--log", "log.jsonl"]);
         arguments.extend(options);
         let mut child = sandbox.command(&arguments).stderr(Stdio::null()).spawn().unwrap();

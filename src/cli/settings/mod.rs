@@ -5,6 +5,7 @@ pub mod look;
 mod parse;
 mod restatement;
 pub mod simulate;
+mod thresholds;
 mod values;
 mod verify;
 
@@ -427,13 +428,6 @@ fn file(
         BadValue::new(problem, "choose `zstd`, `zstd:1` to `zstd:22`, `snappy` or `none`")
     });
     named("compression", o, compression)?;
-    let gap_threshold = match args.gap_threshold.trim() {
-        "auto" => Ok(None),
-        text => number(text, 1..=31_536_000).map(Some).map_err(|bad| BadValue {
-            hint: "write `auto`, or a number of seconds".to_owned(),
-            ..bad
-        }),
-    };
     Ok(FileSettings {
         compression: args.compression.trim().to_owned(),
         row_group_rows: named(
@@ -442,7 +436,7 @@ fn file(
             number(&args.row_group_rows, 1_000..=10_000_000),
         )?,
         chunk_rows: named("chunk-rows", o, number(&args.chunk_rows, 1..=10_000_000))?,
-        gap_threshold_secs: named("gap-threshold", o, gap_threshold)?,
+        gap_thresholds: named("gap-threshold", o, thresholds::read(&args.gap_threshold))?,
         settle_lag: named("settle-lag", o, duration(&args.settle_lag, Duration::ZERO))?,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{PartitionKey, Symbol};
+use crate::domain::{GapThresholds, PartitionKey, Symbol};
 use crate::download::DownloadRequest;
 
 /// Which of the two APIs is spoken.
@@ -173,8 +173,8 @@ pub struct FileSettings {
     pub row_group_rows: usize,
     /// Rows held before they go to disk.
     pub chunk_rows: usize,
-    /// Longest silence that is no gap; `None` derives it.
-    pub gap_threshold_secs: Option<i64>,
+    /// From how long a silence on it is a gap, by series.
+    pub gap_thresholds: GapThresholds,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
 }

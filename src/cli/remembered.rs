@@ -5,6 +5,7 @@ use tokio::sync::OnceCell;
 
 use crate::domain::{
     Epoch, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError, SourceInfo,
+    TradingDay,
 };
 
 /// Keeps the first good answer about the instruments for as long as it lives.
@@ -33,6 +34,10 @@ impl<S: SourceInfo> SourceInfo for Remembered<S> {
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
         self.instruments.get_or_try_init(|| self.inner.instruments()).await.cloned()
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        self.inner.trading_times(day).await
     }
 }
 

@@ -518,7 +518,7 @@ fn download_options(settings: &DownloadSettings, endpoint: &EndpointChoice) -> D
         },
         chunk_rows: settings.file.chunk_rows,
         settle_lag: settings.file.settle_lag,
-        gap_threshold_secs: settings.file.gap_threshold_secs,
+
         gap_thresholds: settings.file.gap_thresholds.clone(),
         source,
         ask_everything: settings.ask_everything,

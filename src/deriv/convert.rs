@@ -234,7 +234,7 @@ fn usual_interval_millis(symbol: &str) -> Option<i64> {
 }
 
 /// One deserialization of the whole answer.
-fn read<'a, T: serde::Deserialize<'a>>(
+pub(super) fn read<'a, T: serde::Deserialize<'a>>(
     what: &dyn std::fmt::Display,
     text: &'a str,
 ) -> Result<T, SourceError> {
@@ -255,7 +255,10 @@ impl From<serde_json::Error> for Unreadable {
 }
 
 /// Passes an answer that is no error.
-fn accept(what: &dyn std::fmt::Display, error: Option<ApiError>) -> Result<(), SourceError> {
+pub(super) fn accept(
+    what: &dyn std::fmt::Display,
+    error: Option<ApiError>,
+) -> Result<(), SourceError> {
     match error {
         None => Ok(()),
         Some(ApiError { code, message }) => Err(refused(what, code.as_str(), message.as_str())),

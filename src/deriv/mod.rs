@@ -10,6 +10,7 @@
 //! | `net` | TCP and TLS |
 //! | `connection` | the task that owns the socket |
 //! | `wire` | the API's JSON, shape for shape |
+//! | `trading_times` | opening hours: wire and meaning |
 //! | `convert` | wire → domain; every quirk is named and undone there |
 //! | `probe` | the API asked raw, and each answer held against what is assumed |
 //! | `error` | error codes → [`ErrorKind`] |
@@ -27,6 +28,7 @@ pub mod probe;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trading_times;
 mod wire;
 
 use std::fmt;
@@ -37,10 +39,11 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::connection::Connection;
+use self::trading_times::TradingTimesRequest;
 use self::wire::{SymbolsRequest, TicksRequest, TimeRequest};
 use crate::domain::{
     Candle, Defect, Epoch, ErrorKind, Instrument, Kind, MarketDataSource, Page, PageRequest,
-    SourceError, SourceInfo, Symbol, Tick,
+    SourceError, SourceInfo, Symbol, Tick, TradingDay,
 };
 
 #[doc(hidden)]
@@ -188,6 +191,14 @@ impl SourceInfo for DerivClient {
         let request = |req_id| SymbolsRequest { active_symbols: "brief", req_id };
         let answer = self.ask(&"list of symbols", "active_symbols", request).await?;
         convert::instruments(&answer)
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        let what = "opening hours";
+        let Some(date) = trading_times::date_of(day) else { return Ok(Vec::new()) };
+        let request = |req_id| TradingTimesRequest { trading_times: date, req_id };
+        let answer = self.ask(&what, "trading_times", request).await?;
+        trading_times::trading_days(day, &answer)
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::calendar::{TradingHours, Weekday};
 use super::store::StoreError;
 use super::time::Epoch;
 
@@ -49,6 +50,17 @@ pub struct SeriesFacts {
     pub wall: Option<Wall>,
 }
 
+/// What a source told of the hours of one market.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HoursFacts {
+    /// When each weekday was asked for last, by the source's clock.
+    #[serde(default)]
+    pub asked: BTreeMap<Weekday, Epoch>,
+    /// What was told.
+    #[serde(default)]
+    pub hours: TradingHours,
+}
+
 /// What was learned of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SourceFacts {
@@ -58,6 +70,9 @@ pub struct SourceFacts {
     /// By series, named as in paths: `R_100/ticks`, `R_100/candles_60`.
     #[serde(default)]
     pub series: BTreeMap<String, SeriesFacts>,
+    /// Opening hours by symbol, of markets that are not always open by their nature.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hours: BTreeMap<String, HoursFacts>,
 }
 
 /// Keeps the facts of the endpoint it was made for. Every method blocks.

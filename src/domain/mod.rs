@@ -3,6 +3,7 @@
 //! No I/O, no async runtime, no clock. Everything else in the crate may import this
 //! folder; it imports nothing of ours.
 
+pub mod calendar;
 pub mod coverage;
 pub mod defect;
 pub mod facts;
@@ -13,12 +14,14 @@ pub mod record;
 pub mod series;
 pub mod source;
 pub mod store;
+pub mod thresholds;
 pub mod time;
 pub mod watermark;
 
+pub use calendar::{Session, TradingDay, TradingHours, Weekday};
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
 pub use defect::{Defect, DefectCounts};
-pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
+pub use facts::{Cadence, FactsStore, HoursFacts, SeriesFacts, SourceFacts, Wall};
 pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
 pub use probe::{Judged, Probe, ProbeExchange, Verdict};
@@ -29,8 +32,10 @@ pub use source::{
     SourceInfo,
 };
 pub use store::{
-    Inspection, PartitionInspector, PartitionStore, Publication, Published, Restatements, RowBytes,
-    Segment, SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoreSpace, StoredPartition,
+    GapRules, Inspection, PartitionInspector, PartitionStore, Publication, Published, Restatements,
+    RowBytes, Segment, SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoreSpace,
+    StoredPartition,
 };
+pub use thresholds::GapThresholds;
 pub use time::{Epoch, EpochRange, Granularity};
 pub use watermark::{MonthProof, Stop, StopReason, Watermark};

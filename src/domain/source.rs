@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::calendar::TradingDay;
 use super::defect::Defect;
 use super::record::Record;
 use super::series::{Series, Symbol};
@@ -88,6 +89,20 @@ pub trait SourceInfo: Send + Sync + 'static {
     ///
     /// As [`MarketDataSource::fetch_page`].
     fn instruments(&self) -> impl Future<Output = Result<Vec<Instrument>, SourceError>> + Send;
+
+    /// When markets are open on one UTC day, of which `day` is the first second. Optional: a
+    /// source that does not know tells of none. A symbol whose hours cannot be read is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`MarketDataSource::fetch_page`]. Nobody needs the hours, so nobody asks again.
+    fn trading_times(
+        &self,
+        day: Epoch,
+    ) -> impl Future<Output = Result<Vec<TradingDay>, SourceError>> + Send {
+        let _ = day;
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// One symbol on offer.
@@ -116,9 +131,12 @@ pub struct Instrument {
 impl Instrument {
     /// Tells whether it is quoted day and night, week-ends included.
     ///
-    /// Source: the symbol table of the API notes; only synthetic indices promise it.
+    /// Source: the symbol table of the API notes; only synthetic indices promise it. Baskets of
+    /// currencies and metals (submarket `forex_basket`) are listed among them, yet keep the hours
+    /// of what they are made of.
     pub fn is_continuous(&self) -> bool {
-        self.market == "synthetic_index" || self.market == "synthetics"
+        let is_basket = self.submarket.as_ref().is_some_and(|name| name.ends_with("_basket"));
+        (self.market == "synthetic_index" || self.market == "synthetics") && !is_basket
     }
 }
 

@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::calendar::TradingHours;
 use super::coverage::{Coverage, RangeSet};
 use super::finding::Finding;
 use super::partition::{Gap, Month, PartitionKey, PartitionState};
@@ -135,6 +138,36 @@ pub struct SilenceFacts {
     pub interval_secs: Option<i64>,
     /// Longest silence between two rows that is no gap; `None` derives it from the rows.
     pub gap_threshold_secs: Option<i64>,
+    /// When the market is open, as far as the source told; `None` if it told nothing.
+    pub hours: Option<TradingHours>,
+}
+
+impl SilenceFacts {
+    /// What of it is kept beside the gaps of `month`.
+    pub fn rules(&self, month: Month) -> Option<GapRules> {
+        let hours = self.hours.as_ref().map(|hours| hours.within(month.range()));
+        let rules = GapRules {
+            continuous: self.continuous,
+            threshold_secs: self.gap_threshold_secs,
+            hours: hours.filter(|hours| !hours.is_empty()),
+        };
+        (rules != GapRules::default()).then_some(rules)
+    }
+}
+
+/// By which rules the gaps of a partition were listed and classed, beside what its rows tell: with
+/// them whoever has the files finds the same gaps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GapRules {
+    /// Whether the series is quoted day and night, week-ends included, if that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continuous: Option<bool>,
+    /// Longest silence that is no gap, if it was chosen and not derived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_secs: Option<i64>,
+    /// When the market is open, if the source told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<TradingHours>,
 }
 
 /// Checks a partition file, from the file alone, right after it was written.

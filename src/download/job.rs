@@ -293,7 +293,8 @@ impl<R: Record> PartitionJob<R> {
             asked: self.pager.asked().clone(),
             continuous: profile.continuous,
             interval_secs: profile.interval_secs(),
-            gap_threshold_secs: options.gap_threshold_of(&self.key.series),
+            gap_threshold_secs: options.gap_thresholds.of(&self.key.series),
+            hours: profile.hours.clone(),
         };
         let elapsed: Duration = self.started.elapsed();
         let mut run = serde_json::Map::new();

@@ -7,6 +7,7 @@ mod decimals;
 mod ended;
 mod engine;
 mod errands;
+mod hours;
 mod job;
 pub mod pager;
 pub mod plan;
@@ -20,7 +21,7 @@ mod spans;
 pub mod summary;
 pub mod wall;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, PartitionKey, RangeSet, Series, SourceError,
-    StoreError, Wall,
+    Coverage, CoverageState, Epoch, EpochRange, GapThresholds, PartitionKey, RangeSet, Series,
+    SourceError, StoreError, Wall,
 };
 
 use ended::{Ended, Worked};
@@ -56,10 +57,8 @@ pub struct DownloadOptions {
     pub chunk_rows: usize,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
-    /// Longest silence between two rows that is no gap; `None` derives it.
-    pub gap_threshold_secs: Option<i64>,
-    /// The same for the series that have one of their own.
-    pub gap_thresholds: BTreeMap<Series, Option<i64>>,
+    /// From how long a silence on it is a gap, by series.
+    pub gap_thresholds: GapThresholds,
     /// Facts for the sidecars: endpoint and API, never a secret.
     pub source: serde_json::Map<String, serde_json::Value>,
     /// Whether what is proved already is asked again and compared.
@@ -69,11 +68,6 @@ pub struct DownloadOptions {
 }
 
 impl DownloadOptions {
-    /// The longest silence between two rows of a series that is no gap; `None` derives it.
-    pub fn gap_threshold_of(&self, series: &Series) -> Option<i64> {
-        self.gap_thresholds.get(series).copied().unwrap_or(self.gap_threshold_secs)
-    }
-
     /// Tells whether each partition of a series whose newer prices are accepted lies in the wanted
     /// time.
     ///
@@ -204,8 +198,9 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     /// If the run could not start. What goes wrong later is in the [`Summary`].
     pub async fn run(&self, request: &DownloadRequest) -> Result<Summary, DownloadError> {
         let started = Instant::now();
-        let prepared =
+        let mut prepared =
             prepare(&*self.source, &self.store, request, &self.options, Purpose::Run).await?;
+        hours::learn(&*self.source, &mut prepared).await;
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
         let coverage: Vec<_> =

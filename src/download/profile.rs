@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Cadence, Kind, Record};
+use crate::domain::{Cadence, Kind, Record, TradingHours};
 
 /// Rows a page must hold before a pattern is read from it.
 const ENOUGH_ROWS: usize = 50;
@@ -35,6 +35,8 @@ pub struct Profile {
     pub page_cap: u32,
     /// How records come; `None` before enough of them were seen.
     pub cadence: Option<Cadence>,
+    /// When its market is open, as far as the source told.
+    pub hours: Option<TradingHours>,
     /// Decimals in which the source says it is quoted, before any answer said so.
     pub decimals: Option<u8>,
     /// Size of the last pages that turned out to be cut short of their windows, and how many in a
@@ -62,6 +64,7 @@ impl Profile {
             continuous,
             page_cap: page_cap.max(2),
             cadence,
+            hours: None,
             decimals: None,
             truncated: None,
             lowered_from: None,

@@ -77,7 +77,7 @@ impl DownloadRequest {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     use crate::domain::{Kind, PartitionKey};
@@ -93,8 +93,7 @@ mod tests {
             assumed_page_cap: 1,
             chunk_rows: 1,
             settle_lag: Duration::ZERO,
-            gap_threshold_secs: Some(30),
-            gap_thresholds: BTreeMap::new(),
+            gap_thresholds: Default::default(),
             source: serde_json::Map::new(),
             ask_everything: false,
             accept_restatement: BTreeSet::new(),
@@ -140,13 +139,5 @@ mod tests {
         assert!(
             matches!(&error, DownloadError::Restatement { key, .. } if key.series == ticks("R_50"))
         );
-    }
-
-    #[test]
-    fn a_series_may_have_a_threshold_of_its_own() {
-        let gap_thresholds = BTreeMap::from([(ticks("R_50"), None), (ticks("R_25"), Some(7))]);
-        let options = DownloadOptions { gap_thresholds, ..options() };
-        let of = |symbol| options.gap_threshold_of(&ticks(symbol));
-        assert_eq!((of("R_100"), of("R_50"), of("R_25")), (Some(30), None, Some(7)));
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Coverage, CoverageRange, CoverageState, Epoch, Finding, Gap, PartitionState, Symbol,
+    Coverage, CoverageRange, CoverageState, Epoch, Finding, Gap, GapRules, PartitionState, Symbol,
 };
 
 use super::digest::DayDigest;
@@ -92,6 +92,9 @@ pub struct Sidecar {
     /// Silent stretches longer than the threshold.
     #[serde(default)]
     pub gaps: Vec<Gap>,
+    /// By which rules they were listed and classed, beside what the rows tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_rules: Option<GapRules>,
     /// What download, merge and check found.
     #[serde(default)]
     pub findings: Vec<Finding>,

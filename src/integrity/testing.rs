@@ -271,6 +271,7 @@ fn sidecar_of<R: Record>(footer: &Footer, rows: &[R]) -> Sidecar {
         coverage: coverage.collect(),
         first_held: None,
         gaps: gaps.gaps,
+        gap_rules: None,
         findings: Vec::new(),
         days: footer.days.clone(),
         source: serde_json::Map::new(),

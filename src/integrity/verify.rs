@@ -218,11 +218,15 @@ fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
         let gaps = sidecar.gaps.iter().filter(|gap| gap.class == class);
         gaps.filter_map(|gap| crate::domain::EpochRange::new(gap.start, gap.end)).collect()
     };
+    let rules = sidecar.gap_rules.clone().unwrap_or_default();
+    // Sidecars of earlier builds keep no rules: there the list has to tell.
     let closes = sidecar.gaps.iter().any(|gap| gap.class == GapClass::MarketClosed);
     SilenceFacts {
         confirmed: classed(GapClass::ConfirmedBySource),
         doubted: classed(GapClass::Unexplained),
-        continuous: closes.then_some(false),
+        continuous: rules.continuous.or(closes.then_some(false)),
+        gap_threshold_secs: rules.threshold_secs,
+        hours: rules.hours,
         ..SilenceFacts::default()
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{HeldBack, Observer, WaitReason, locked};
 use crate::domain::{
     Epoch, ErrorKind, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError,
-    SourceInfo,
+    SourceInfo, TradingDay,
 };
 
 /// When to stop asking, and for how long.
@@ -207,6 +207,10 @@ impl<S: SourceInfo> SourceInfo for Guarded<S> {
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
         self.guard(|| self.inner.instruments()).await
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        self.guard(|| self.inner.trading_times(day)).await
     }
 }
 

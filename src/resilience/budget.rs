@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::domain::{
     Epoch, ErrorKind, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError,
-    SourceInfo,
+    SourceInfo, TradingDay,
 };
 
 /// A source that is asked so many times and not once more.
@@ -56,6 +56,11 @@ impl<S: SourceInfo> SourceInfo for Counted<S> {
         self.take()?;
         self.inner.instruments().await
     }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        self.take()?;
+        self.inner.trading_times(day).await
+    }
 }
 
 /// A source that is asked until a moment and not after it; whoever waits then is told at once.
@@ -100,6 +105,10 @@ impl<S: SourceInfo> SourceInfo for Timed<S> {
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
         self.in_time(self.inner.instruments()).await
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        self.in_time(self.inner.trading_times(day)).await
     }
 }
 

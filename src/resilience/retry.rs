@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use super::{Observer, WaitReason};
 use crate::domain::{
     Epoch, ErrorKind, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError,
-    SourceInfo,
+    SourceInfo, TradingDay,
 };
 
 /// Attempts at what the client does not understand, or what was too large: once more, then final.
@@ -130,6 +130,11 @@ impl<S: SourceInfo> SourceInfo for Retried<S> {
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
         self.retry(|| self.inner.instruments()).await
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        // Asked once: whoever gets no answer does without.
+        self.observer.unless_cancelled(self.inner.trading_times(day)).await
     }
 }
 

@@ -19,7 +19,7 @@ use super::shared::SharedPace;
 use super::{HeldBack, Observer, WaitReason, chance, locked};
 use crate::domain::{
     Epoch, ErrorKind, Instrument, MarketDataSource, Page, PageRequest, Record, SourceError,
-    SourceInfo,
+    SourceInfo, TradingDay,
 };
 
 /// Longest addition to a pause, so that processes refused together do not return together.
@@ -220,6 +220,11 @@ impl<S: SourceInfo> SourceInfo for Throttled<S> {
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
         let sent = self.permit().await?;
         self.notice(sent, self.inner.instruments().await).await
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        let sent = self.permit().await?;
+        self.notice(sent, self.inner.trading_times(day).await).await
     }
 }
 

@@ -131,20 +131,24 @@ fn entry<'a>(list: &'a mut Vec<Value>, name: &str, member: &str) -> &'a mut Vec<
     list[place][member].as_array_mut().expect("made as a list above")
 }
 
-/// The legacy names are published; those of the other surface follow its `active_symbols`.
+/// Both surfaces call the name `name`, and the symbol each in its own way.
 fn symbol_times(instrument: &Instrument, surface: Surface, epoch: i64) -> Value {
-    let (open, close) = instrument.hours.of_day(epoch);
+    let hours = instrument.hours;
+    let (opens, closes): (Vec<&str>, Vec<&str>) = hours.of_day(epoch).iter().copied().unzip();
+    let events = hours.events().iter();
+    let events: Vec<Value> =
+        events.map(|(dates, descrip)| json!({ "dates": dates, "descrip": descrip })).collect();
     let mut times = json!({
-        "events": [],
-        "times": { "open": [open], "close": [close], "settlement": close },
-        "trading_days": instrument.hours.trading_days(),
+        "events": events,
+        "name": instrument.name,
+        "times": { "open": opens, "close": closes, "settlement": closes.last() },
+        "trading_days": hours.trading_days(),
     });
-    let (symbol, name) = match surface {
-        Surface::V1 => ("underlying_symbol", "underlying_symbol_name"),
-        Surface::Legacy => ("symbol", "name"),
+    let symbol = match surface {
+        Surface::V1 => "underlying_symbol",
+        Surface::Legacy => "symbol",
     };
     times[symbol] = Value::from(instrument.symbol.as_str());
-    times[name] = Value::from(instrument.name.as_str());
     times
 }
 

@@ -107,6 +107,9 @@ pub(super) fn silence_known(
     coverage: &Coverage,
 ) -> SilenceFacts {
     let mut known = silence.clone();
+    let rules = old.and_then(|old| old.gap_rules.as_ref());
+    known.continuous = known.continuous.or(rules.and_then(|rules| rules.continuous));
+    known.hours = known.hours.or_else(|| rules.and_then(|rules| rules.hours.clone()));
     let is_inherited = |state| state == CoverageState::Inherited;
     for range in coverage.select(is_inherited).iter() {
         known.doubted.insert(range);
@@ -199,6 +202,7 @@ pub(super) fn sidecar(file: &FileFacts, inspection: Inspection, state: Partition
         coverage: timed_coverage(&footer.coverage, &[], &[]),
         first_held: None,
         gaps: inspection.gaps,
+        gap_rules: None,
         findings: inspection.findings,
         days: footer.days.clone(),
         source: serde_json::Map::new(),

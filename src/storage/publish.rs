@@ -265,6 +265,7 @@ impl<'a> Work<'a> {
         let n_duplicates: u64 = self.segments.iter().map(|s| s.header.n_duplicates).sum();
         let old_coverage = old.map(|old| old.coverage.as_slice()).unwrap_or_default();
         sidecar.findings = findings;
+        sidecar.gap_rules = known.rules(self.key.month);
         sidecar.duplicates_removed = old.map_or(0, |old| old.duplicates_removed) + n_duplicates;
         sidecar.coverage = describe::timed_coverage(&self.coverage, old_coverage, &self.segments);
         sidecar.created_at = Some(now.to_string());

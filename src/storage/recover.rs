@@ -10,8 +10,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, GapClass, Inspection, Month,
-    PartitionKey, PartitionState, Record, Series, SilenceFacts, StoreError, StoredPartition,
+    Coverage, CoverageState, Epoch, EpochRange, FactsStore, Finding, FindingKind, GapClass,
+    GapRules, Inspection, Month, PartitionKey, PartitionState, Record, Series, SilenceFacts,
+    StoreError, StoredPartition, TradingHours,
 };
 use crate::format::{FORMAT_VERSION, Layout, Sidecar};
 
@@ -239,13 +240,14 @@ impl<'a> Remains<'a> {
         let foreign = stale.filter(|stale| stale.is_foreign());
         let stale = stale.filter(|stale| self.is_about_this(stale));
         let coverage = &facts.footer.coverage;
-        let mut inspection = self.inspect(stale, coverage);
+        let (mut inspection, gap_rules) = self.inspect(stale, coverage);
         let findings = self.staging.remarks()?.into_iter().chain(inspection.findings.drain(..));
         let findings = findings.chain(describe::kept_findings(stale).cloned());
         let findings = describe::without_repetitions(findings);
         let state = describe::state_without_clock(self.key.month, coverage);
         let mut sidecar = describe::sidecar(&facts, inspection, state);
         sidecar.findings = findings;
+        sidecar.gap_rules = gap_rules;
         if let Some(foreign) = foreign {
             adopt::carry_on(self.key, foreign, facts.last, &mut sidecar);
         }
@@ -265,16 +267,32 @@ impl<'a> Remains<'a> {
         Ok(sidecar)
     }
 
-    fn inspect(&self, stale: Option<&Sidecar>, coverage: &Coverage) -> Inspection {
+    /// Looks for gaps by the rules of the sidecar that is lost or stale, and by the hours that
+    /// earlier runs kept of the market.
+    fn inspect(
+        &self,
+        stale: Option<&Sidecar>,
+        coverage: &Coverage,
+    ) -> (Inspection, Option<GapRules>) {
         if self.access == Access::Observer {
-            return Inspection::default();
+            return (Inspection::default(), None);
         }
-        let unknown = SilenceFacts::default();
+        let rules = stale.and_then(|stale| stale.gap_rules.clone()).unwrap_or_default();
+        let unknown = SilenceFacts {
+            gap_threshold_secs: rules.threshold_secs,
+            hours: rules.hours.or_else(|| self.hours_kept()),
+            ..SilenceFacts::default()
+        };
         let before = describe::confirmed_before(stale, &unknown);
         let known = describe::silence_known(stale, &before, &unknown, coverage);
         let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known);
         describe::carry_classes(&mut inspection.gaps, &before);
-        inspection
+        (inspection, known.rules(self.key.month))
+    }
+
+    fn hours_kept(&self) -> Option<TradingHours> {
+        let facts = self.store.load_facts().hours.remove(self.key.series.symbol.as_str())?;
+        Some(facts.hours).filter(|hours| !hours.is_empty())
     }
 
     /// Stages the good days of the damaged published file, then sets it aside.

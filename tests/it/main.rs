@@ -4,6 +4,7 @@
 mod adopt;
 mod bad_input;
 mod budget;
+mod calendar;
 mod cli;
 mod config;
 mod config_docs;
@@ -33,6 +34,7 @@ mod process;
 mod proof;
 mod record;
 mod rehearsal;
+mod replay;
 mod restate;
 mod screen;
 mod secrets;

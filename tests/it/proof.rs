@@ -74,7 +74,8 @@ async fn months_of_clean_archives_raise_no_alarm() {
         let (start, end) = (epoch("2026-01-01T00:00:00Z"), epoch("2026-04-01T00:00:00Z"));
         download(&exchange, folder.path(), symbol, Window::Range { start, end: Some(end) }).await;
         let report = deeply(folder.path());
-        println!("{symbol}: {} rows, {} partitions", report.n_rows, report.partitions.len());
+        let (n_errors, n_warnings) = (report.n_errors, report.n_warnings);
+        println!("{symbol}: {} rows, {n_errors} errors, {n_warnings} warnings", report.n_rows);
         assert_clean(&report);
     }
 }

@@ -15,7 +15,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use titan_download::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector};
-use titan_download::domain::{Epoch, EpochRange, Kind, Series, SeriesLocks, Symbol};
+use titan_download::domain::{
+    Epoch, EpochRange, ErrorKind, Instrument, Kind, MarketDataSource, Page, PageRequest, Record,
+    Series, SeriesLocks, SourceError, SourceInfo, Symbol, TradingDay,
+};
 use titan_download::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Silent, Summary,
     Window,
@@ -45,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) timeout: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) ask_everything: bool,
+    /// What becomes of the question for opening hours; without it, the exchange answers it.
+    pub(crate) hours_refused: Option<ErrorKind>,
     /// What the store hears; without it, `stop`.
     pub(crate) is_ending: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -58,6 +63,7 @@ impl Default for Setup {
             timeout: Duration::from_secs(30),
             stop: CancellationToken::new(),
             ask_everything: false,
+            hours_refused: None,
             is_ending: None,
         }
     }
@@ -153,6 +159,7 @@ impl Exchange {
         let throttle = ThrottleConfig { per_minute: None, ..ThrottleConfig::default() };
         let source =
             resilient(client.clone(), throttle, BreakerConfig::default(), setup.retry, &observer);
+        let source = Reticent { inner: source, hours_refused: setup.hours_refused };
         let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
         let store = ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap();
         let stop = setup.stop.clone();
@@ -182,6 +189,35 @@ impl Exchange {
     }
 }
 
+/// A source that may not tell when its markets are open.
+struct Reticent<S> {
+    inner: S,
+    hours_refused: Option<ErrorKind>,
+}
+
+impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Reticent<S> {
+    async fn fetch_page(&self, request: &PageRequest) -> Result<Page<R>, SourceError> {
+        self.inner.fetch_page(request).await
+    }
+}
+
+impl<S: SourceInfo> SourceInfo for Reticent<S> {
+    async fn server_time(&self) -> Result<Epoch, SourceError> {
+        self.inner.server_time().await
+    }
+
+    async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
+        self.inner.instruments().await
+    }
+
+    async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
+        match self.hours_refused {
+            Some(kind) => Err(SourceError::new(kind, "no hours")),
+            None => self.inner.trading_times(day).await,
+        }
+    }
+}
+
 /// How pages are asked and kept, as the command line has it without limits.
 pub(crate) fn download_options() -> DownloadOptions {
     DownloadOptions {
@@ -190,8 +226,7 @@ pub(crate) fn download_options() -> DownloadOptions {
         assumed_page_cap: 1000,
         chunk_rows: 65_536,
         settle_lag: Duration::from_secs(86_400),
-        gap_threshold_secs: None,
-        gap_thresholds: BTreeMap::new(),
+        gap_thresholds: Default::default(),
         source: serde_json::Map::new(),
         ask_everything: false,
         accept_restatement: BTreeSet::new(),

@@ -241,9 +241,18 @@ pub struct FileArgs {
     /// Hold this many rows before they go to disk
     #[arg(long, value_name = "N", default_value = "65536", env = "TITAN_CHUNK_ROWS")]
     pub chunk_rows: String,
-    /// List silences longer than this as gaps: auto, or seconds
-    #[arg(long, value_name = "auto|SECONDS", default_value = "auto", env = "TITAN_GAP_THRESHOLD")]
-    pub gap_threshold: String,
+    /// List silences longer than this as gaps: auto, seconds, or SYMBOL=SECONDS
+    ///
+    /// Repeatable, or a comma list: `30,frxEURUSD=120,R_100/ticks=4,R_100/candles_60=auto`. What is
+    /// said of a series outranks what is said of its symbol, and that what is said of all.
+    #[arg(
+        long,
+        value_name = "auto|SECONDS",
+        default_value = "auto",
+        value_delimiter = ',',
+        env = "TITAN_GAP_THRESHOLD"
+    )]
+    pub gap_threshold: Vec<String>,
     /// Seal a month this long after its end
     #[arg(long, value_name = "DURATION", default_value = "24h", env = "TITAN_SETTLE_LAG")]
     pub settle_lag: String,

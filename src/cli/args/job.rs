@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::origins::{Origin, Origins};
-use super::{DownloadArgs, FileArgs, WhatArgs};
+use super::{DownloadArgs, WhatArgs};
 
 /// The options that a job may have of its own.
 pub const JOB_KEYS: [&str; 7] =
@@ -42,8 +42,8 @@ pub struct JobArgs {
 pub struct FullJob {
     /// Which series and which time.
     pub what: WhatArgs,
-    /// Which silences are gaps, if the job says so itself.
-    pub gap_threshold: Option<String>,
+    /// Which silences are gaps, if the job says so itself; empty if not.
+    pub gap_threshold: Vec<String>,
     /// Where each of these came from.
     pub origins: Origins,
 }
@@ -77,10 +77,8 @@ impl JobArgs {
             what.start_date = one("start-date", &mut own);
             what.end_date = one("end-date", &mut own);
         }
-        let gap_threshold = self.own("gap-threshold", origins).map(|given| {
-            own.set("gap-threshold", self.place(given.line));
-            given.texts.join(",")
-        });
+        let mut gap_threshold = Vec::new();
+        list("gap-threshold", &mut own, &mut gap_threshold);
         FullJob { what, gap_threshold, origins: own }
     }
 
@@ -101,13 +99,4 @@ impl JobArgs {
 /// Whether a place above the file says which time.
 fn says_window(args: &DownloadArgs, origins: &Origins) -> bool {
     WINDOW.iter().any(|key| origins.of(key).is_above_file() && (*key != "test" || args.what.test))
-}
-
-impl FullJob {
-    /// How its files are written.
-    pub fn file(&self, file: &FileArgs) -> FileArgs {
-        let gap_threshold = self.gap_threshold.clone();
-        let gap_threshold = gap_threshold.unwrap_or_else(|| file.gap_threshold.clone());
-        FileArgs { gap_threshold, ..file.clone() }
-    }
 }

@@ -178,7 +178,7 @@ fn values_of(full: &FullJob) -> Vec<(&'static str, Shape, Vec<String>)> {
         ("months", Shape::Text, one(&what.months)),
         ("start-date", Shape::Text, one(&what.start_date)),
         ("end-date", Shape::Text, one(&what.end_date)),
-        ("gap-threshold", Shape::Text, one(&full.gap_threshold)),
+        ("gap-threshold", Shape::List, list(&full.gap_threshold)),
     ];
     values.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
 }

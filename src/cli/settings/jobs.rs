@@ -7,7 +7,7 @@ use crate::domain::Series;
 use crate::download::{DownloadRequest, Wanted};
 
 use super::super::args::{DownloadArgs, Origin, Origins};
-use super::{SettingsError, gap_threshold, series, window};
+use super::{SettingsError, named, series, thresholds, window};
 
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,13 +51,14 @@ fn jobs(args: &DownloadArgs, origins: &Origins) -> Result<Wishes, SettingsError>
             other => other,
         });
         let window = window(&full.what, &full.origins)?;
-        let threshold = gap_threshold(&full.file(&args.file), &full.origins)?;
+        let of_job_alone = thresholds::read(&full.gap_threshold);
+        let threshold = named("gap-threshold", &full.origins, of_job_alone)?;
         for series in of_job? {
             if let Some(first) = jobs.insert(series.clone(), &job.origin) {
                 return Err(wanted_twice(&series, first, &job.origin));
             }
-            if full.gap_threshold.is_some() {
-                gap_thresholds.insert(series.clone(), threshold);
+            if !full.gap_threshold.is_empty() {
+                gap_thresholds.insert(series.clone(), threshold.of(&series));
             }
             request.wanted.push(Wanted { series, window });
         }

@@ -8,10 +8,10 @@ mod restatement;
 mod secret;
 pub mod simulate;
 pub mod source;
+mod thresholds;
 mod values;
 mod verify;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -170,6 +170,8 @@ pub fn download(
     let n_series = request.wanted.len() as u64;
     named("max-requests", origins, gets_to_a_page(pace.max_requests, n_series))?;
     let named_months = restatement::partitions(&args.place.accept_restatement, &request.series());
+    let mut file = file(&args.file, origins, outside)?;
+    file.gap_thresholds.by_series.extend(gap_thresholds);
     Ok(DownloadSettings {
         accept_restatement: named("accept-restatement", origins, named_months)?,
         ask_everything: args.place.no_resume,
@@ -182,7 +184,7 @@ pub fn download(
         state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.insecure_ws,
         pace,
-        file: FileSettings { gap_thresholds, ..file(&args.file, origins, outside)? },
+        file,
         dry_run: args.dry_run,
         progress: !args.no_progress,
         warnings,
@@ -445,22 +447,9 @@ fn file(
             number(&args.row_group_rows, 1_000..=10_000_000),
         )?,
         chunk_rows: named("chunk-rows", o, number(&args.chunk_rows, 1..=10_000_000))?,
-        gap_threshold_secs: gap_threshold(args, o)?,
-        gap_thresholds: BTreeMap::new(),
+        gap_thresholds: named("gap-threshold", o, thresholds::read(&args.gap_threshold))?,
         settle_lag: named("settle-lag", o, duration(&args.settle_lag, Duration::ZERO))?,
     })
-}
-
-/// The longest silence that is no gap; `None` derives it.
-fn gap_threshold(args: &FileArgs, origins: &Origins) -> Result<Option<i64>, SettingsError> {
-    let threshold = match args.gap_threshold.trim() {
-        "auto" => Ok(None),
-        text => number(text, 1..=31_536_000).map(Some).map_err(|bad| BadValue {
-            hint: "write `auto`, or a number of seconds".to_owned(),
-            ..bad
-        }),
-    };
-    named("gap-threshold", origins, threshold)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(settings.pace.timeout, Duration::from_secs(30));
     assert_eq!(settings.pace.max_outage, Duration::from_secs(1_800));
     assert_eq!(settings.file.settle_lag, Duration::from_secs(86_400));
-    assert_eq!(settings.file.gap_threshold_secs, None);
+    assert_eq!(settings.file.gap_thresholds, crate::domain::GapThresholds::default());
     assert_eq!((settings.file.row_group_rows, settings.file.chunk_rows), (131_072, 65_536));
     assert_eq!(settings.warnings, Vec::<String>::new());
     assert!(settings.token.is_none() && settings.progress && !settings.dry_run);
@@ -255,7 +255,7 @@ fn endpoints() {
 fn file_options() {
     let settings = read("--compression snappy --gap-threshold 30 --settle-lag 0s --chunk-rows 10");
     assert_eq!(settings.file.compression, "snappy");
-    assert_eq!(settings.file.gap_threshold_secs, Some(30));
+    assert_eq!(settings.file.gap_thresholds.everywhere, Some(30));
     assert_eq!(settings.file.settle_lag, Duration::ZERO);
     check(
         "--compression lzma",
@@ -265,7 +265,8 @@ fn file_options() {
     check(
         "--gap-threshold never",
         "cannot read `--gap-threshold`: `never` is not a whole number",
-        "write `auto`, or a number of seconds",
+        "write `auto` or seconds, for one symbol `frxEURUSD=120`, for one series `R_100/ticks=4` or \
+         `R_100/candles_60=auto`",
     );
     check(
         "--chunk-rows 0",

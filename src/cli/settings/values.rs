@@ -1,10 +1,10 @@
 //! The checked values. They are made by `settings` alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::domain::{PartitionKey, Series, Symbol};
+use crate::domain::{GapThresholds, PartitionKey, Symbol};
 use crate::download::DownloadRequest;
 
 use super::secret::Token;
@@ -184,10 +184,8 @@ pub struct FileSettings {
     pub row_group_rows: usize,
     /// Rows held before they go to disk.
     pub chunk_rows: usize,
-    /// Longest silence that is no gap; `None` derives it.
-    pub gap_threshold_secs: Option<i64>,
-    /// The same for the series whose job has one of its own.
-    pub gap_thresholds: BTreeMap<Series, Option<i64>>,
+    /// From how long a silence on it is a gap, by series.
+    pub gap_thresholds: GapThresholds,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
 }

@@ -46,8 +46,11 @@ impl<'a> Classes<'a> {
         }
     }
 
+    /// What the source told of these days counts; of days it told nothing of, what the rows show.
     fn is_market_closed(&self, gap: EpochRange) -> bool {
-        gap.len_secs() >= MIN_CLOSED_SECS && (is_in_weekend(gap) || self.recurs(gap.start()))
+        let told = self.silence.hours.as_ref().and_then(|hours| hours.explains(gap));
+        let observed = || is_in_weekend(gap) || self.recurs(gap.start());
+        told.unwrap_or_else(|| gap.len_secs() >= MIN_CLOSED_SECS && observed())
     }
 
     /// Tells whether gaps of a closed market's length begin at this time of day on enough other days.

@@ -224,3 +224,5 @@ impl Estimate {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verified;

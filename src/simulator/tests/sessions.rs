@@ -53,6 +53,7 @@ async fn refusals_name_their_reason_and_echo_the_request() {
     assert_eq!(answer["website_status"]["site_status"], "up");
     let answer = check(json!({ "trading_times": "2026-03-14" }), "no error").await;
     assert!(answer["trading_times"]["markets"].as_array().unwrap().len() > 3);
+    assert_eq!(answer["echo_req"]["trading_times"], "2026-03-14");
 }
 
 #[tokio::test]
@@ -226,4 +227,39 @@ async fn the_basket_is_derived_but_keeps_forex_hours() {
         (&basket["market"], &basket["exchange_is_open"]),
         (&json!("synthetic_index"), &json!(0))
     );
+}
+
+/// The properties that the published schemas allow, and no others.
+#[tokio::test]
+async fn opening_hours_have_the_published_form() {
+    let simulator = Simulator::new(plain());
+    for (path, key) in [(V1, "underlying_symbol"), (LEGACY, "symbol")] {
+        let mut client = Client::dial(&simulator, path).await.unwrap();
+        let mut day_of = async |date: &str, symbol: &str| {
+            let answer = client.ask(json!({ "trading_times": date, "req_id": 1 })).await;
+            assert_eq!(
+                (&answer["msg_type"], &answer["req_id"]),
+                (&json!("trading_times"), &json!(1))
+            );
+            let markets = answer["trading_times"]["markets"].as_array().unwrap().clone();
+            let submarkets = markets.iter().flat_map(|m| m["submarkets"].as_array().unwrap());
+            let mut symbols = submarkets.flat_map(|s| s["symbols"].as_array().unwrap());
+            symbols.find(|entry| entry[key] == symbol).unwrap().clone()
+        };
+        // Friday, Saturday, Sunday.
+        let friday = day_of("2026-03-13", "frxEURUSD").await;
+        let mut allowed = ["events", "name", "times", "trading_days", key];
+        allowed.sort_unstable();
+        assert!(friday.as_object().unwrap().keys().eq(allowed), "{friday}");
+        assert_eq!(friday["times"]["close"], json!(["21:00:00"]));
+        let saturday = day_of("2026-03-14", "frxEURUSD").await;
+        assert_eq!(
+            saturday["times"],
+            json!({ "open": ["--"], "close": ["--"], "settlement": "--" })
+        );
+        assert_eq!(day_of("2026-03-15", "WLDAUD").await["times"]["open"], json!(["21:00:00"]));
+        let two = json!({ "open": ["07:00:00", "13:00:00"], "close": ["12:00:00", "20:00:00"], "settlement": "20:00:00" });
+        assert_eq!(day_of("2026-03-13", "OTC_SPC").await["times"], two);
+        assert_eq!(day_of("today", "R_100").await["times"]["close"], json!(["23:59:59"]));
+    }
 }

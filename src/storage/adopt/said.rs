@@ -85,6 +85,7 @@ impl Said {
             first_held: None,
             coverage: Vec::new(),
             gaps: Vec::new(),
+            gap_rules: None,
             findings: Vec::new(),
             days: Vec::new(),
             source: Map::new(),

@@ -7,6 +7,7 @@ mod archive;
 mod download;
 pub mod look;
 mod origins;
+mod repair;
 pub mod simulate;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ pub use archive::{AdoptArgs, VerifyArgs};
 pub use download::{DownloadArgs, FileArgs, PaceArgs, PlaceArgs, TalkArgs, WhatArgs};
 pub use look::{ExplainArgs, StatusArgs};
 pub use origins::Origins;
+pub use repair::RepairArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
 
 use origins::without_void_variables;
@@ -28,6 +30,7 @@ Examples:
   titan-download --symbol R_100 --months 12 --dry-run
   titan-download --symbol R_100 --test --demo --output demo_cache
   titan-download verify --output data_cache
+  titan-download repair --output data_cache --dry-run
   titan-download status --require-through 15m
   titan-download explain R_100@2026-03-07T12:00:05Z
 
@@ -64,6 +67,12 @@ pub enum Command {
     /// Recomputes every promise from the files: schema, order, duplicates, range, hashes,
     /// coverage and gaps, and warns of rows that look unusual. Asks nobody and changes nothing.
     Verify(VerifyArgs),
+    /// Mend an archive: ask again for exactly what is missing or damaged
+    ///
+    /// Checks the archive like `verify`, keeps whatever is good, asks the source for the rest,
+    /// oldest first, in sealed months too, and proves that no other row has changed. Files that
+    /// cannot be trusted are kept in `.titan/quarantine`.
+    Repair(Box<RepairArgs>),
     /// Take over a cache of the Python tool
     ///
     /// Good rows become part of the archive as `inherited`; whatever else is in the old files is

@@ -90,6 +90,7 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
         Some(Command::Adopt(args)) => ("adopt", &args.talk, false),
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
+        Some(Command::Repair(args)) => ("repair", &args.talk, !args.no_progress),
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
@@ -103,14 +104,14 @@ fn dispatch(cli: &Cli, origins: &Origins) -> ExitCode {
 }
 
 fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, Failure> {
+    let outside = || Outside {
+        token: std::env::var("TITAN_TOKEN").ok(),
+        endpoint: &wiring::endpoint,
+        compression: &wiring::check_compression,
+    };
     match &cli.command {
         None => {
-            let outside = Outside {
-                token: std::env::var("TITAN_TOKEN").ok(),
-                endpoint: &wiring::endpoint,
-                compression: &wiring::check_compression,
-            };
-            let settings = settings::download(&cli.download, origins, &outside)?;
+            let settings = settings::download(&cli.download, origins, &outside())?;
             blocking(command::download::run(&settings, context))
         }
         Some(Command::Adopt(args)) => {
@@ -119,6 +120,10 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         Some(Command::Verify(args)) => {
             let settings = settings::verify(args, origins)?;
             blocking(command::verify::run(&settings, context))
+        }
+        Some(Command::Repair(args)) => {
+            let settings = settings::repair::repair(args, origins, &outside())?;
+            blocking(command::repair::run(&settings, context))
         }
         Some(Command::Status(args)) => {
             command::status::run(&settings::look::status(args, origins)?, context)

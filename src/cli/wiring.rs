@@ -3,6 +3,7 @@
 //! are.
 
 mod exchange;
+mod repair;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use super::settings::{
 use super::state;
 
 pub(super) use exchange::Exchange;
+pub(super) use repair::{assess, contents, orders, rows_beside};
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
 const PAGE_LIMIT: u32 = 5_000;

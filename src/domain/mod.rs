@@ -9,6 +9,7 @@ pub mod facts;
 pub mod finding;
 pub mod partition;
 pub mod record;
+pub mod repair;
 pub mod series;
 pub mod source;
 pub mod store;
@@ -21,6 +22,7 @@ pub use facts::{Cadence, FactsStore, SeriesFacts, SourceFacts, Wall};
 pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
 pub use record::{Candle, Record, Tick};
+pub use repair::{AskReason, Doubt, Evidence, Remedy};
 pub use series::{Kind, Series, Symbol};
 pub use source::{
     ErrorKind, Instrument, MarketDataSource, Page, PageRequest, RowConflict, SourceError,

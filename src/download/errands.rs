@@ -11,7 +11,8 @@ use crate::domain::{
 };
 
 use super::pager::{Ask, AskId};
-use super::prepare::{Source, Store, blocking, run_wall_search};
+use super::prepare::{Source, Store, blocking};
+use super::probe::run_wall_search;
 use super::wall::WallSearch;
 
 /// A page of a kind known only at run time.

@@ -12,6 +12,7 @@ mod damage;
 mod disk;
 mod download;
 mod faults;
+mod mend;
 mod nightly;
 mod nights;
 mod old_cache;

@@ -100,6 +100,11 @@ impl Exchange {
         Self { simulator, endpoint, api, _stop: stop.drop_guard() }
     }
 
+    /// Where the real binary finds it.
+    pub(crate) fn url(&self) -> String {
+        self.endpoint.to_string()
+    }
+
     /// Runs the main job into `root`.
     pub(crate) async fn download(
         &self,

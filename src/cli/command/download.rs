@@ -25,10 +25,11 @@ use super::super::terminal;
 use super::super::wiring::{Exchange, Parts, Session};
 use super::{Context, mixing};
 
-const STOPPING: &str = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
+pub(super) const STOPPING: &str =
+    "stopping: everything answered is kept; press Ctrl-C again to leave at once";
 
 /// What a person can do about a run that was stopped before it began to download.
-const GO_ON: &str = "nothing is lost, run the same command again to go on";
+pub(super) const GO_ON: &str = "nothing is lost, run the same command again to go on";
 
 /// The demo's exchange may not hold up the end of the process.
 const DEMO_END_WITHIN: Duration = Duration::from_secs(1);
@@ -194,7 +195,7 @@ impl Work<'_> {
 }
 
 /// What a person can do about a run that could not start.
-fn hint(error: &DownloadError, output: &Path) -> Option<String> {
+pub(super) fn hint(error: &DownloadError, output: &Path) -> Option<String> {
     let hint = match error {
         DownloadError::Source { source, .. } => match source.kind {
             ErrorKind::Unauthorized => {
@@ -242,14 +243,14 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn cannot_print(error: io::Error) -> Failure {
+pub(super) fn cannot_print(error: io::Error) -> Failure {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot write the result to stdout")]
     struct CannotPrint(#[source] io::Error);
     Failure::new(ExitCode::Incomplete, CannotPrint(error))
 }
 
-fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
+pub(super) fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
     match (context.talk.volume, settings.progress) {
         (Volume::Quiet, _) => Detail::Nothing,
         (_, false) => Detail::Notes,
@@ -258,13 +259,13 @@ fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
 }
 
 /// The simulated exchange inside this process.
-struct Demo {
+pub(super) struct Demo {
     stop: CancellationToken,
     task: JoinHandle<io::Result<()>>,
 }
 
 impl Demo {
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.stop.cancel();
         let abort = self.task.abort_handle();
         if tokio::time::timeout(DEMO_END_WITHIN, self.task).await.is_err() {
@@ -273,7 +274,9 @@ impl Demo {
     }
 }
 
-async fn start_demo(settings: &DownloadSettings) -> Result<(EndpointChoice, Demo), Failure> {
+pub(super) async fn start_demo(
+    settings: &DownloadSettings,
+) -> Result<(EndpointChoice, Demo), Failure> {
     let no_port = |error| Failure::cannot_start(error).with_hint("no loopback port is free");
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(no_port)?;
     let port = listener.local_addr().map_err(no_port)?.port();

@@ -5,6 +5,7 @@ pub(super) mod adopt;
 pub(super) mod download;
 pub(super) mod explain;
 mod mixing;
+pub(super) mod repair;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod verify;

@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod explain;
 pub mod json;
 pub mod plan;
+pub mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod status;

@@ -3,6 +3,7 @@
 
 pub mod look;
 mod parse;
+pub mod repair;
 mod restatement;
 pub mod simulate;
 mod values;

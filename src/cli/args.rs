@@ -12,6 +12,7 @@ mod layers;
 mod listing;
 pub mod look;
 mod origins;
+mod repair;
 mod shape;
 mod share;
 pub mod simulate;
@@ -32,6 +33,7 @@ pub use layers::Layers;
 pub use listing::{Keys, Listed};
 pub use look::{ExplainArgs, StatusArgs};
 pub use origins::{Origin, Origins, variable};
+pub use repair::RepairArgs;
 pub use shape::Shape;
 pub use share::ViewsArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
@@ -56,6 +58,7 @@ Examples:
   titan-download --symbol R_100 --months 12 --dry-run
   titan-download --symbol R_100 --test --demo --output demo_cache
   titan-download verify --output data_cache
+  titan-download repair --output data_cache --dry-run
   titan-download status --require-through 15m
   titan-download explain R_100@2026-03-07T12:00:05Z
   titan-download symbols --market forex
@@ -102,6 +105,12 @@ pub enum Command {
     /// Recomputes every promise from the files: schema, order, duplicates, range, hashes,
     /// coverage and gaps, and warns of rows that look unusual. Asks nobody and changes nothing.
     Verify(VerifyArgs),
+    /// Mend an archive: ask again for exactly what is missing or damaged
+    ///
+    /// Checks the archive like `verify`, keeps whatever is good, asks the source for the rest,
+    /// oldest first, in sealed months too, and proves that no other row has changed. Files that
+    /// cannot be trusted are kept in `.titan/quarantine`.
+    Repair(Box<RepairArgs>),
     /// Take over a cache of the Python tool
     ///
     /// Good rows become part of the archive as `inherited`; whatever else is in the old files is

@@ -5,6 +5,7 @@ use std::process;
 use crate::domain::{ErrorKind, StoreError};
 use crate::download::{DownloadError, Ending, Summary};
 
+use super::report::repair::Repaired;
 use super::signal::Signal;
 
 /// How the process ends. Part of the stability promise.
@@ -71,15 +72,27 @@ impl ExitCode {
 
     /// What ends a run that took place; `n_held` series were left to another run.
     pub fn of_summary(summary: &Summary, signal: Option<Signal>, n_held: usize) -> Self {
-        let ending = match &summary.ending {
+        let ending = Self::of_ending(&summary.ending, signal);
+        let is_whole = summary.is_complete() && n_held == 0;
+        ending.or_worse(if is_whole { Self::Success } else { Self::Incomplete })
+    }
+
+    fn of_ending(ending: &Ending, signal: Option<Signal>) -> Self {
+        match ending {
             Ending::Cancelled => Self::of_signal(signal),
             Ending::Outage(_) => Self::Unavailable,
             Ending::BudgetSpent(_) => Self::BudgetSpent,
             Ending::StoreFailed { .. } => Self::Incomplete,
             Ending::Finished => Self::Success,
-        };
-        let is_whole = summary.is_complete() && n_held == 0;
-        ending.or_worse(if is_whole { Self::Success } else { Self::Incomplete })
+        }
+    }
+
+    /// What ends a repair that took place, or was only planned.
+    pub fn of_repair(repaired: &Repaired, signal: Option<Signal>) -> Self {
+        let ending = repaired.ending.as_ref();
+        let ending = ending.map_or(Self::Success, |ending| Self::of_ending(ending, signal));
+        let is_fine = repaired.is_mended() || repaired.is_dry_run && repaired.is_possible();
+        ending.or_worse(if is_fine { Self::Success } else { Self::Incomplete })
     }
 
     /// What ends a run that could not start.

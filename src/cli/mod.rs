@@ -112,6 +112,7 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
         Some(Command::Adopt(args)) => ("adopt", &args.talk, false),
         Some(Command::Verify(args)) => ("verify", &args.talk, false),
+        Some(Command::Repair(args)) => ("repair", &args.talk, !args.no_progress),
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Views(args)) => ("views", &args.talk, false),
@@ -148,19 +149,26 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
     exit
 }
 
-/// What the main job tells others of itself; nothing if it is to write nothing.
+/// What a run that writes tells others of itself; nothing if it is to write nothing.
 fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
-    let cli = &parsed.cli;
-    let writes_nothing = cli.download.dry_run || cli.download.print_config;
-    if cli.command.is_some() || writes_nothing {
-        return Ok(RunRecord::idle());
+    let (download, session) = (&parsed.cli.download, session.to_owned());
+    let writes_nothing = download.dry_run || download.print_config;
+    match &parsed.cli.command {
+        None if !writes_nothing => RunRecord::begin(Begun {
+            command: "download",
+            session,
+            output: download.place.output.clone(),
+            metrics_file: download.metrics_file.clone(),
+        }),
+        Some(Command::Repair(args)) if !args.dry_run => RunRecord::begin(Begun {
+            command: "repair",
+            session,
+            output: args.path.as_ref().unwrap_or(&args.place.output).clone(),
+            // The metrics are those of the nightly run: a repair by hand is no night.
+            metrics_file: None,
+        }),
+        _ => Ok(RunRecord::idle()),
     }
-    RunRecord::begin(Begun {
-        command: "download",
-        session: session.to_owned(),
-        output: cli.download.place.output.clone(),
-        metrics_file: cli.download.metrics_file.clone(),
-    })
 }
 
 /// The end of a command that only prints and has no session.
@@ -197,6 +205,11 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
         Some(Command::Verify(args)) => blocking(async {
             signal::hold().map_err(Failure::cannot_start)?;
             command::verify::run(&settings::verify(args, origins)?, context).await
+        }),
+        Some(Command::Repair(args)) => blocking(async {
+            signal::hold().map_err(Failure::cannot_start)?;
+            let settings = settings::repair::repair(args, origins, &outside)?;
+            command::repair::run(&settings, context).await
         }),
         Some(Command::Status(args)) => {
             command::status::run(&settings::look::status(args, origins)?, context)

@@ -4,6 +4,7 @@
 
 mod exchange;
 pub(super) mod outside;
+mod repair;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +46,7 @@ use super::settings::{
 use super::state;
 
 pub(super) use exchange::Exchange;
+pub(super) use repair::{assess, contents, orders, rows_beside};
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
 const PAGE_LIMIT: u32 = 5_000;

@@ -11,6 +11,7 @@ pub mod finding;
 pub mod partition;
 pub mod probe;
 pub mod record;
+pub mod repair;
 pub mod series;
 pub mod source;
 pub mod store;
@@ -26,6 +27,7 @@ pub use finding::{Finding, FindingKind, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
 pub use probe::{Judged, Probe, ProbeExchange, Verdict};
 pub use record::{Candle, Record, Tick};
+pub use repair::{AskReason, Doubt, Evidence, Remedy};
 pub use series::{Kind, Series, Symbol};
 pub use source::{
     ErrorKind, Instrument, MarketDataSource, Page, PageRequest, RowConflict, SourceError,

@@ -52,8 +52,12 @@ pub struct StoredPartition {
     pub state: Option<PartitionState>,
     /// Whether the published file must never be modified.
     pub locked: bool,
+    /// Why what is locked cannot be what it was, if its files show it at a glance.
+    pub locked_problem: Option<String>,
     /// Seconds answered by staged segments that are not published yet.
     pub staged: RangeSet,
+    /// Those of them that the source was asked for; the others were saved from a damaged file.
+    pub asked: RangeSet,
     /// Seconds that were answered once and whose rows are lost: they are asked again, and never
     /// count as not offered.
     pub lost: RangeSet,

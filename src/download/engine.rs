@@ -500,7 +500,8 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
     work.sort_by_key(|&id| {
         let partition = &partitions[id];
         let running = partition.key.month.range().contains(now);
-        let short_tail = running && partition.n_requests <= SHORT_TAIL_REQUESTS;
+        let is_short = !partition.is_ordered && partition.n_requests <= SHORT_TAIL_REQUESTS;
+        let short_tail = running && is_short;
         (!short_tail, partition.key.month, id)
     });
     let mut seen = std::collections::BTreeSet::new();
@@ -522,8 +523,8 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
 /// that a stopped run left staged, a state that time has changed, or a finding that waits to be told.
 fn is_news(prepared: &Prepared, id: usize) -> bool {
     let (partition, stored) = (&prepared.plan.partitions[id], &prepared.stored[id]);
-    if stored.locked {
-        return false;
+    if stored.locked || partition.is_ordered {
+        return !stored.locked;
     }
     let month = partition.key.month.range();
     let was_unsealed = stored.state.is_some_and(|s| s != PartitionState::Sealed);

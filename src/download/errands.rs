@@ -12,7 +12,8 @@ use crate::domain::{
 };
 
 use super::pager::{Ask, AskId};
-use super::prepare::{Source, Store, blocking, run_wall_search};
+use super::prepare::{Source, Store, blocking};
+use super::probe::run_wall_search;
 use super::spans;
 use super::wall::WallSearch;
 

@@ -12,8 +12,10 @@ mod job;
 pub mod pager;
 pub mod plan;
 mod prepare;
+mod probe;
 pub mod profile;
 mod refusals;
+pub mod repair;
 pub mod reporter;
 mod request;
 mod space;
@@ -40,6 +42,7 @@ use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
 pub use prepare::{Source, Store};
+pub use repair::{Order, Orders, orders};
 pub use reporter::{PageReport, Reporter, Silent};
 pub use request::{DownloadRequest, Wanted};
 pub use summary::{Ending, PartitionOutcome, PartitionSummary, Summary};
@@ -184,11 +187,35 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         request: &DownloadRequest,
     ) -> Result<(Plan, Option<DownloadError>), DownloadError> {
         let purpose = Purpose::DryRun;
-        let prepared = prepare(&*self.source, &self.store, request, &self.options, purpose).await?;
+        let (options, source) = (&self.options, &*self.source);
+        let prepared = prepare(source, &self.store, request, options, None, purpose).await?;
         let plan = prepared.plan.clone();
         let first = engine::first(&prepared, &self.options);
         let problem = first.and_then(|first| has_room(&plan, &plan.partitions[first]).err());
         Ok((plan, problem))
+    }
+
+    /// Tells what a repair would do. Asks and writes as little as [`plan`](Self::plan).
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn plan_repair(&self, orders: &Orders) -> Result<Plan, DownloadError> {
+        let request = request_of(orders);
+        let (options, orders) = (&self.options, Some(orders));
+        let purpose = Purpose::DryRun;
+        let prepared =
+            prepare(&*self.source, &self.store, &request, options, orders, purpose).await?;
+        Ok(prepared.plan)
+    }
+
+    /// Asks exactly what is ordered, oldest first, and publishes every ordered partition anew.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn repair(&self, orders: &Orders) -> Result<Summary, DownloadError> {
+        self.run_over(&request_of(orders), Some(orders)).await
     }
 
     /// Brings every series and month of the request up to date.
@@ -197,14 +224,23 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
     ///
     /// If the run could not start. What goes wrong later is in the [`Summary`].
     pub async fn run(&self, request: &DownloadRequest) -> Result<Summary, DownloadError> {
+        self.run_over(request, None).await
+    }
+
+    async fn run_over(
+        &self,
+        request: &DownloadRequest,
+        orders: Option<&Orders>,
+    ) -> Result<Summary, DownloadError> {
         let started = Instant::now();
+        let (options, purpose) = (&self.options, Purpose::Run);
         let mut prepared =
-            prepare(&*self.source, &self.store, request, &self.options, Purpose::Run).await?;
+            prepare(&*self.source, &self.store, request, options, orders, purpose).await?;
         hours::learn(&*self.source, &mut prepared).await;
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
-        let coverage: Vec<_> =
-            prepared.stored.iter().map(super::domain::store::StoredPartition::coverage).collect();
+        let before: Vec<_> =
+            prepared.stored.iter().map(|s| (s.coverage(), s.locked_problem.clone())).collect();
         let engine = Engine::new(
             &self.source,
             &self.store,
@@ -218,11 +254,13 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         }
         let Ended { ending, mut outcomes, profiles, walls, thrown_away } = engine.run().await;
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
-        let partitions = plan.partitions.iter().zip(coverage).enumerate();
+        let partitions = plan.partitions.iter().zip(before).enumerate();
         let partitions = partitions
-            .map(|(id, (planned, before))| {
+            .map(|(id, (planned, (before, locked_problem)))| {
                 let wall = walls.get(&planned.key.series).copied();
-                summarize(planned, &before, wall, outcomes.remove(&id))
+                let ended =
+                    outcomes.remove(&id).or_else(|| locked_problem.as_deref().map(broken_lock));
+                summarize(planned, &before, wall, ended)
             })
             .collect();
         let failed_series = plan.failed_series;
@@ -262,6 +300,21 @@ fn still_owed(planned: &PlannedPartition, coverage: &Coverage, wall: Option<Wall
         inherited.within(range).iter().for_each(|range| owed.insert(range));
     }
     owed
+}
+
+/// What is locked and cannot be what it was: said, and left as it is.
+fn broken_lock(problem: &str) -> Worked {
+    let outcome = PartitionOutcome::Failed(format!(
+        "it is locked and nothing was changed, but {problem}; put the file back, or take \
+         `locked` out of its sidecar and run `titan-download repair`"
+    ));
+    Worked { outcome, n_pages: 0, staged: RangeSet::new() }
+}
+
+/// The series of the orders, and the time from their first month on.
+fn request_of(orders: &Orders) -> DownloadRequest {
+    let start = orders.span().map_or(Epoch::new(0), EpochRange::start);
+    DownloadRequest::of(&orders.series(), Window::Range { start, end: None })
 }
 
 fn summarize(

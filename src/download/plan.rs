@@ -116,6 +116,8 @@ pub struct PlannedPartition {
     pub kept: RangeSet,
     /// Whether the partition must not be modified: it is held as it is, and nothing is asked.
     pub is_locked: bool,
+    /// Whether it is worked on even if nothing is missing, and where it was ordered to.
+    pub is_ordered: bool,
     /// State of what is published already.
     pub state: Option<PartitionState>,
     /// Rows published already.

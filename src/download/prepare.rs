@@ -8,14 +8,16 @@ use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Instrument, Kind,
-    MarketDataSource, Month, PageRequest, PartitionKey, PartitionState, PartitionStore, RangeSet,
-    Record, Series, SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoreSpace,
-    StoredPartition, Tick, Wall,
+    MarketDataSource, Month, PartitionKey, PartitionState, PartitionStore, RangeSet, Series,
+    SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoreSpace, StoredPartition,
+    Tick, Wall,
 };
 
 use super::plan::{Plan, PlannedPartition};
+use super::probe::{ask_wall, run_wall_search};
 use super::profile::{Profile, unit_secs};
 use super::refusals::{Refusals, SeriesError, ends_everything, ends_the_run};
+use super::repair::{self, Orders};
 use super::wall::{Probe, Step, WallSearch};
 use super::{DownloadError, DownloadOptions, DownloadRequest, Wanted, space, spans};
 
@@ -53,9 +55,6 @@ impl ServerClock {
     }
 }
 
-/// Enough for every record of a probe.
-const PROBE_RECORDS: u32 = 10;
-
 /// Whether looking may change anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -84,6 +83,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
     store: &Arc<P>,
     request: &DownloadRequest,
     options: &DownloadOptions,
+    orders: Option<&Orders>,
     purpose: Purpose,
 ) -> Result<Prepared, DownloadError> {
     let asking = |what| move |source| DownloadError::Source { what, source };
@@ -124,7 +124,6 @@ pub(super) async fn prepare<S: Source, P: Store>(
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
         profile.assume_interval(instrument.usual_interval_millis);
         profile.decimals = instrument.pip_size;
-        let settle_lag_secs = i64::try_from(options.settle_lag.as_secs()).unwrap_or(i64::MAX);
         let planner = Planner {
             source,
             store,
@@ -133,8 +132,8 @@ pub(super) async fn prepare<S: Source, P: Store>(
             known,
             purpose,
             now: asked,
-            settle_lag_secs,
             options,
+            orders,
         };
         let planned = planner.plan(window).instrument(spans::series(series)).await;
         prepared.profiles.insert(series.clone(), profile);
@@ -219,8 +218,9 @@ struct Planner<'a, S, P> {
     known: SeriesFacts,
     purpose: Purpose,
     now: Epoch,
-    settle_lag_secs: i64,
     options: &'a DownloadOptions,
+    /// If there are any, nothing but what they say is asked.
+    orders: Option<&'a Orders>,
 }
 
 impl<S: Source, P: Store> Planner<'_, S, P> {
@@ -229,6 +229,14 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         for month in Month::touching(window) {
             let Some(wanted) = closed_records(window, month, self.series.kind) else { continue };
             let key = PartitionKey { series: self.series.clone(), month };
+            if let Some(orders) = self.orders {
+                let Some(order) = orders.0.get(&key) else { continue };
+                let stored = load(self.store, &key).await?;
+                let is_dry_run = self.purpose == Purpose::DryRun;
+                let planned = repair::planned(key, order, wanted, &stored, is_dry_run);
+                partitions.extend(planned.map(|planned| (planned, stored)));
+                continue;
+            }
             let stored = load(self.store, &key).await?;
             if stored.locked && self.options.accept_restatement.contains(&key) {
                 return Err(SeriesError::Locked(key));
@@ -330,7 +338,8 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
     ) -> bool {
         let month = key.month.range();
         let whole = stored.published.missing(month).is_empty();
-        let due = self.now >= month.end().plus(self.settle_lag_secs);
+        let lag_secs = i64::try_from(self.options.settle_lag.as_secs()).unwrap_or(i64::MAX);
+        let due = self.now >= month.end().plus(lag_secs);
         stored.state.is_some() && whole && due && wanted.end() == month.end()
     }
 
@@ -396,7 +405,7 @@ fn closed_records(window: EpochRange, month: Month, kind: Kind) -> Option<EpochR
     EpochRange::new(range.start().ceil_to(unit, 0), range.end().floor_to(unit, 0))
 }
 
-fn planned(
+pub(super) fn planned(
     key: PartitionKey,
     wanted: EpochRange,
     missing: RangeSet,
@@ -411,6 +420,7 @@ fn planned(
         missing,
         kept: RangeSet::new(),
         is_locked: stored.locked,
+        is_ordered: false,
         again,
         state: stored.state,
         record_count: stored.record_count,
@@ -418,56 +428,6 @@ fn planned(
         n_rows: 0,
         n_bytes: 0,
     }
-}
-
-/// Runs a search to its end.
-pub(super) async fn run_wall_search<S: Source>(
-    source: &S,
-    series: &Series,
-    search: &mut WallSearch,
-) -> Result<Option<Wall>, SourceError> {
-    loop {
-        match search.step() {
-            Step::Ask(range) => {
-                let probe = ask_wall(source, series, range).await?;
-                search.answer(probe);
-            }
-            Step::NoWall => return Ok(None),
-            Step::Found(wall) => {
-                tracing::info!(%series, offered_from = %wall.offered_from, "history begins here");
-                return Ok(Some(wall));
-            }
-            Step::Contradictory => {
-                let message = "the source contradicts itself about where its history begins";
-                return Err(SourceError::new(ErrorKind::Malformed, message));
-            }
-        }
-    }
-}
-
-async fn ask_wall<S: Source>(
-    source: &S,
-    series: &Series,
-    range: EpochRange,
-) -> Result<Probe, SourceError> {
-    let request = PageRequest { series: series.clone(), range, limit: PROBE_RECORDS };
-    let window = spans::window(&Span::current(), range);
-    match series.kind {
-        Kind::Ticks => ask_wall_of::<Tick, S>(source, &request).instrument(window).await,
-        Kind::Candles(_) => ask_wall_of::<Candle, S>(source, &request).instrument(window).await,
-    }
-}
-
-async fn ask_wall_of<R: Record, S: MarketDataSource<R>>(
-    source: &S,
-    request: &PageRequest,
-) -> Result<Probe, SourceError> {
-    let page = source.fetch_page(request).await?;
-    if !page.fits(request.range) {
-        return Ok(Probe::Refused);
-    }
-    let first = page.records.first().map(Record::epoch);
-    Ok(Probe::Offered { record_at_start: first == Some(request.range.start()) })
 }
 
 /// The seconds of which another tool's rows are all that is known.

@@ -49,6 +49,7 @@ mod tests {
             lost: RangeSet::new(),
             missing: RangeSet::new(),
             kept: RangeSet::new(),
+            is_ordered: false,
             is_locked: false,
             again: RangeSet::new(),
             state: None,

@@ -18,15 +18,18 @@ use crate::format::Layout;
 
 use super::checks::rows::has_rows;
 use super::checks::tally::Tally;
-use super::checks::{RUN_AGAIN, info, shown};
+use super::checks::{info, shown};
+use super::doubted::Doubted;
 use super::reader::{ParquetFile, ReadError, RowBatches};
 use super::record::CheckedRecord;
 
 /// Findings of one kind that name their place; the others are counted.
 const MAX_NAMED: usize = 5;
 
+const DEEPLY: &str = "run `titan-download repair --deep`";
+
 const ASK_AGAIN: &str =
-    "run the download of this month again; what the source answers alike every time stays";
+    "run `titan-download repair --deep`; what the source answers alike every time stays";
 
 /// Which bar a tick on the border of two belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -65,6 +68,10 @@ pub(crate) struct Compared {
     /// The counts; `None` if the files could not be compared.
     pub(crate) counts: Option<AgainstTicks>,
     pub(crate) findings: Vec<Finding>,
+    /// The seconds whose ticks contradict the candles.
+    pub(crate) of_ticks: RangeSet,
+    /// The seconds whose candles contradict the ticks.
+    pub(crate) of_candles: RangeSet,
 }
 
 /// Compares the candles of a partition with the ticks of the same month; `place` names the candles
@@ -95,7 +102,7 @@ pub(crate) fn compare(layout: &Layout, place: &str, candles: &PartitionKey) -> C
             let expected = "ticks and candles that can be read side by side";
             let finding = info(FindingKind::CandleMismatch, place, expected, shown(stop));
             let repair = "deal with the findings of both files first";
-            Compared { counts: None, findings: vec![finding.with_repair(repair)] }
+            Compared { findings: vec![finding.with_repair(repair)], ..Compared::default() }
         }
     }
 }
@@ -292,7 +299,7 @@ impl Holes {
 
     fn into_findings(mut self, place: &str, findings: &mut Vec<Finding>) {
         self.close();
-        self.tally.into_findings(place, RUN_AGAIN, findings);
+        self.tally.into_findings(place, DEEPLY, findings);
     }
 }
 
@@ -313,6 +320,8 @@ struct Comparison {
     /// Bars that differ by a border tick under either convention.
     edge_opens: Tally,
     edge_closes: Tally,
+    of_ticks: Doubted,
+    of_candles: Doubted,
 }
 
 impl Comparison {
@@ -349,6 +358,8 @@ impl Comparison {
             different: warnings(FindingKind::CandleMismatch, "the prices of the bar's ticks"),
             edge_opens: edge(),
             edge_closes: edge(),
+            of_ticks: Doubted::new(Some(width)),
+            of_candles: Doubted::new(Some(width)),
         }
     }
 
@@ -391,6 +402,7 @@ impl Comparison {
                 self.n_bars += 1;
                 self.n_candle_missing += 1;
                 self.candle_missing.note(start);
+                self.of_candles.note(start);
             }
             return;
         };
@@ -414,12 +426,16 @@ impl Comparison {
         let Some(own) = ticks.prices(true, false) else {
             self.n_without_ticks += 1;
             self.without_ticks.note(start);
+            self.of_ticks.note(start);
             return;
         };
         let found = || format!("candle {}, ticks {}", text(&candle), text(&own));
         if candle.reach_around(&own) && !is_full {
             self.ticks_missing.note(start, found);
+            self.of_ticks.note(start);
         } else {
+            self.of_ticks.note(start);
+            self.of_candles.note(start);
             self.different.note(start, found);
         }
     }
@@ -447,7 +463,12 @@ impl Comparison {
         self.ticks_missing.into_findings(place, ASK_AGAIN, &mut findings);
         self.different.into_findings(place, ASK_AGAIN, &mut findings);
         edge.into_findings(place, "", &mut findings);
-        Compared { counts: Some(counts), findings }
+        Compared {
+            counts: Some(counts),
+            findings,
+            of_ticks: self.of_ticks.into_set(),
+            of_candles: self.of_candles.into_set(),
+        }
     }
 }
 

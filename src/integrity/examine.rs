@@ -42,6 +42,8 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Examined {
     /// Whether the file carries no footer of ours.
     pub(crate) is_foreign: bool,
+    /// Whether a newer version of this program wrote it.
+    pub(crate) is_too_new: bool,
     /// What it says of itself, if that can be read.
     pub(crate) footer: Option<Footer>,
     /// The rows it says it has, if it is a Parquet file at all.
@@ -110,6 +112,7 @@ impl Examined {
                 return Writer::Foreign;
             }
             Err(error) => {
+                self.is_too_new = matches!(error, FooterError::TooNew(_));
                 let expected = "a footer this build can read";
                 let finding = Finding::error(FindingKind::FooterMismatch, place, expected, &error);
                 let repair = match error {
@@ -165,7 +168,7 @@ impl Examined {
             let n_secs = gap.end.since(gap.start);
             doubts.note(gap.start, || format!("no row for {n_secs} s, until {}", gap.end));
         }
-        let repair = "run the download again; a silence that another run meets is confirmed";
+        let repair = "run `titan-download repair`; a silence that another run meets is confirmed";
         doubts.into_findings(place, repair, &mut self.findings);
         if seen.is_cut {
             let expected = "silences that a list can hold";

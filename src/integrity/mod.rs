@@ -10,6 +10,8 @@
 
 mod against;
 mod checks;
+mod doubted;
+mod evidence;
 mod examine;
 pub mod explain;
 pub mod gaps;
@@ -20,6 +22,7 @@ mod record;
 mod report;
 mod statistics;
 pub mod survey;
+mod unchanged;
 mod verify;
 mod walk;
 
@@ -36,4 +39,5 @@ pub use options::{ArchivePart, Depth, VerifyOptions};
 pub use report::{GapCounts, PartitionReport, Report};
 pub use statistics::Thresholds;
 pub use survey::{Selection, SeriesSurvey, Survey, survey};
-pub use verify::{contents, verify};
+pub use unchanged::{changed_days, rows_beside};
+pub use verify::{assess, contents, present, verify};

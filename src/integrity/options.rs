@@ -21,6 +21,14 @@ pub struct VerifyOptions {
     pub thresholds: Thresholds,
 }
 
+impl VerifyOptions {
+    /// Tells whether a partition is not to be looked at.
+    pub(crate) fn is_left_out(&self, key: &PartitionKey) -> bool {
+        let is_of_others = !self.symbols.is_empty() && !self.symbols.contains(&key.series.symbol);
+        is_of_others || self.sample.is_some_and(|sample| !sample.holds(key))
+    }
+}
+
 /// How closely an archive is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Depth {

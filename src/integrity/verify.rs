@@ -1,6 +1,7 @@
 //! Checks a whole archive, partition by partition, on all cores.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
@@ -9,14 +10,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::domain::{
-    CoverageState, Finding, FindingKind, Gap, GapClass, PartitionKey, RangeSet, SilenceFacts,
-    Symbol,
+    AskReason, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap, GapClass, PartitionKey,
+    RangeSet, SilenceFacts, Symbol,
 };
 use crate::format::{Footer, Layout, Sidecar};
 
 use super::against::compare;
 use super::checks::sidecar::{SidecarPromises, check_sidecar};
 use super::checks::{REPLACE, RUN_AGAIN, info, shown};
+use super::evidence::{Looked, orphan, ticks_of};
 use super::examine::{Examined, Subject, examine, examine_footer};
 use super::options::{Depth, VerifyOptions};
 use super::reader::{hash_file, read_sidecar};
@@ -30,21 +32,62 @@ const MAX_LISTED_GAPS: usize = 1_000;
 /// Findings of one partition that a report lists: the worst. The others are counted.
 const MAX_LISTED_FINDINGS: usize = 200;
 
+/// What to do with a file of another tool.
+const ADOPT: &str = "run `titan-download adopt`, then download its months once";
+
 /// Checks every partition of the archive at `root`. Blocks; reads only.
 ///
 /// Never fails: what cannot be read is a finding, a root that is not there included.
 pub fn verify(root: &Path, options: &VerifyOptions) -> Report {
+    assess(root, options).0
+}
+
+/// As [`verify`], and tells the facts of each partition, for a repair: those with a file, those
+/// whose file is gone, and those of which only answers wait in the staging.
+pub fn assess(root: &Path, options: &VerifyOptions) -> (Report, Vec<Evidence>) {
     let layout = Layout::new(root);
     let walked = walk(&layout, &options.symbols);
-    let is_wanted = |place: &Place| options.sample.is_none_or(|sample| sample.holds(&place.key));
+    let is_wanted = |place: &Place| !options.is_left_out(&place.key);
     let (partitions, orphans): (Vec<_>, Vec<_>) =
         walked.places.into_iter().filter(is_wanted).partition(|place| place.has_parquet);
     let mut findings = walked.findings;
     findings.extend(orphans.iter().map(|place| without_parquet(&sidecar_path(&place.key))));
-    let reports = on_threads(options.threads, &partitions, |place: &Place| {
+    let checked = on_threads(options.threads, &partitions, |place: &Place| {
         verify_partition(&layout, &place.key, options)
     });
-    Report::new(reports, findings)
+    let mut reports = Vec::with_capacity(checked.len());
+    let mut evidence: BTreeMap<PartitionKey, Evidence> = BTreeMap::new();
+    for place in &orphans {
+        let sidecar = read_sidecar(&layout.sidecar(&place.key)).ok().flatten();
+        evidence.insert(place.key.clone(), orphan(&place.key, sidecar.as_ref()));
+    }
+    let mut of_ticks = Vec::new();
+    for (place, checked) in partitions.iter().zip(checked) {
+        reports.push(checked.report);
+        evidence.insert(place.key.clone(), checked.evidence);
+        of_ticks.extend(ticks_of(&place.key).map(|ticks| (ticks, checked.of_ticks)));
+    }
+    for (ticks, doubts) in of_ticks {
+        if let Some(ticks) = evidence.get_mut(&ticks).filter(|ticks| !ticks.is_locked) {
+            let range = |range| Doubt { reason: AskReason::Contradicted, range };
+            ticks.doubts.extend(doubts.iter().map(range));
+        }
+    }
+    for key in walked.staged.into_iter().filter(|key| !options.is_left_out(key)) {
+        let unknown = Evidence::unknown(key.clone());
+        evidence.entry(key).or_insert(unknown).is_staged = true;
+    }
+    let mut report = Report::new(reports, findings);
+    report.name_root(root);
+    (report, evidence.into_values().collect())
+}
+
+/// One partition as it was checked.
+struct CheckedPartition {
+    report: PartitionReport,
+    evidence: Evidence,
+    /// If they are candles: the seconds of the ticks that contradict them.
+    of_ticks: RangeSet,
 }
 
 /// The partitions of the archive at `root` that have a file, in order, and what lies among them
@@ -53,6 +96,14 @@ pub fn contents(root: &Path, symbols: &[Symbol]) -> (Vec<PartitionKey>, Vec<Find
     let walked = walk(&Layout::new(root), symbols);
     let places = walked.places.into_iter().filter(|place| place.has_parquet);
     (places.map(|place| place.key).collect(), walked.findings)
+}
+
+/// As [`contents`], with the partitions that have a sidecar alone, or answers that wait.
+pub fn present(root: &Path, symbols: &[Symbol]) -> (Vec<PartitionKey>, Vec<Finding>) {
+    let walked = walk(&Layout::new(root), symbols);
+    let mut keys = walked.staged;
+    keys.extend(walked.places.into_iter().map(|place| place.key));
+    (keys.into_iter().collect(), walked.findings)
 }
 
 /// Runs `work` on every item, on several threads; results come in the order of the items.
@@ -88,7 +139,7 @@ fn verify_partition(
     layout: &Layout,
     key: &PartitionKey,
     options: &VerifyOptions,
-) -> PartitionReport {
+) -> CheckedPartition {
     let path = layout.parquet(key);
     let place = parquet_path(key);
     let read = read_sidecar(&layout.sidecar(key));
@@ -129,9 +180,20 @@ fn verify_partition(
         Depth::Fast | Depth::Full => Default::default(),
     };
     findings.extend(compared.findings);
+    let says_hash = sidecar.is_some_and(|sidecar| sidecar.sha256.is_some());
+    let evidence = Looked {
+        key,
+        examined: &examined,
+        sidecar,
+        has_said_hash: says_hash && !findings.iter().any(|f| f.kind == FindingKind::FileHash),
+        findings: &findings,
+        contradicted: compared.of_candles,
+        is_deep: options.depth == Depth::Deep,
+    }
+    .evidence();
     let declared = examined.declared_rows.and_then(|rows| u64::try_from(rows).ok());
     let fast_rows = declared.filter(|_| options.depth == Depth::Fast);
-    PartitionReport {
+    let report = PartitionReport {
         rows: examined.rows.as_ref().map(|rows| rows.n_rows).or(fast_rows).unwrap_or(0),
         state: sidecar.and_then(|sidecar| sidecar.state),
         inherited: examined.is_foreign,
@@ -140,7 +202,8 @@ fn verify_partition(
         gaps: the_longest(examined.gaps),
         against_ticks: compared.counts,
         path: place,
-    }
+    };
+    CheckedPartition { report, evidence, of_ticks: compared.of_ticks }
 }
 
 /// The worst findings, worst first if they are many, and how many more there are.
@@ -234,7 +297,7 @@ fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
 fn inherited(place: &str) -> Finding {
     let expected = "a file that proves itself";
     let found = "one of another tool: inherited, not certified";
-    Finding::warning(FindingKind::ForeignRows, place, expected, found).with_repair(RUN_AGAIN)
+    Finding::warning(FindingKind::ForeignRows, place, expected, found).with_repair(ADOPT)
 }
 
 /// What was taken over from another tool and not asked again.
@@ -253,12 +316,10 @@ fn taken_over(place: &str, footer: &Footer) -> Option<Finding> {
 
 fn without_sidecar(place: &str, is_foreign: bool) -> Finding {
     let (kind, expected) = (FindingKind::SidecarMissing, "a sidecar beside it");
-    let finding = if is_foreign {
-        Finding::warning(kind, place, expected, "none")
-    } else {
-        Finding::error(kind, place, expected, "none; the file may still be good")
-    };
-    finding.with_repair(RUN_AGAIN)
+    if is_foreign {
+        return Finding::warning(kind, place, expected, "none").with_repair(ADOPT);
+    }
+    Finding::error(kind, place, expected, "none; the file may still be good").with_repair(RUN_AGAIN)
 }
 
 fn parquet_path(key: &PartitionKey) -> String {

@@ -14,7 +14,8 @@ use crate::domain::{Finding, FindingKind, Month, PartitionKey, Series, Symbol};
 use crate::format::Layout;
 use crate::format::layout::kind_of;
 
-use super::checks::{REPLACE, info, shown};
+use super::checks::{REPLACE, RUN_AGAIN, info, shown};
+use super::survey::Staged;
 
 /// How the names of unfinished files end.
 const DRAFT_SUFFIX: &str = ".titan-tmp";
@@ -38,6 +39,8 @@ pub(crate) struct Place {
 pub(crate) struct Walk {
     /// Ascending by series and month.
     pub(crate) places: Vec<Place>,
+    /// The partitions for which something waits: answers, or the draft of a run that ended.
+    pub(crate) staged: BTreeSet<PartitionKey>,
     /// What is no partition.
     pub(crate) findings: Vec<Finding>,
 }
@@ -87,6 +90,8 @@ impl Walk {
             } else if let Some(month) = month_before(".metadata.json") {
                 months.entry(month).or_insert(false);
             } else {
+                let key = |month| PartitionKey { series: series.clone(), month };
+                self.staged.extend(month_of_draft(text).map(key));
                 self.stranger(&format!("{place}/{}", shown(name.display())), &name);
             }
         }
@@ -102,8 +107,7 @@ impl Walk {
         let ends_with = |suffix| name.to_str().is_some_and(|name| name.ends_with(suffix));
         let finding = if ends_with(DRAFT_SUFFIX) {
             let found = "the unfinished file of a run that ended, or of one at work";
-            info(FindingKind::Leftover, path, expected, found)
-                .with_repair("run the same download again: it sweeps what is left of others")
+            info(FindingKind::Leftover, path, expected, found).with_repair(RUN_AGAIN)
         } else if ends_with(".parquet") {
             let found = "a Parquet file that is no partition, but that other readers take for one";
             Finding::warning(FindingKind::Stranger, path, expected, found)
@@ -144,10 +148,24 @@ impl Walk {
     fn staged(&mut self, layout: &Layout, key: &PartitionKey) {
         let n_files = fs::read_dir(layout.staging_dir(key)).map_or(0, Iterator::count);
         if n_files > 0 {
+            self.staged.insert(key.clone());
+            self.lost(layout, key);
             let expected = "every answer in its published month";
             let found = format!("{n_files} files that wait in the staging");
             let finding = info(FindingKind::Leftover, key, expected, found);
-            self.findings.push(finding.with_repair("run the same download again"));
+            self.findings.push(finding.with_repair(RUN_AGAIN));
+        }
+    }
+
+    /// Tells of seconds that were held once and whose rows are lost, where nothing published says
+    /// so yet.
+    fn lost(&mut self, layout: &Layout, key: &PartitionKey) {
+        let lost = Staged::lost_of(layout, key);
+        if let Some(first) = lost.iter().next() {
+            let found = format!("{} s lost with their file, first {first}", lost.len_secs());
+            let expected = "an answer for every second that was held once";
+            let finding = Finding::error(FindingKind::CoverageMissing, key, expected, found);
+            self.findings.push(finding.with_repair(RUN_AGAIN));
         }
     }
 
@@ -158,7 +176,7 @@ impl Walk {
         list_files(&root, QUARANTINE_DEPTH, &mut files);
         files.sort_unstable();
         let expected = "nothing set aside";
-        let repair = "look at it; what it held is asked again by the next download of its month";
+        let repair = "look at it; what it held is asked again by the next run over its month";
         for file in files.iter().take(MAX_NAMED_SET_ASIDE) {
             let path = file.strip_prefix(layout.root()).unwrap_or(file);
             let finding = info(
@@ -188,6 +206,12 @@ impl Walk {
             BTreeSet::new()
         })
     }
+}
+
+/// `.2026-03.parquet.7-1.titan-tmp` is a draft of that month.
+fn month_of_draft(name: &str) -> Option<Month> {
+    let name = name.strip_prefix('.')?.strip_suffix(DRAFT_SUFFIX)?;
+    name.split('.').next()?.parse().ok()
 }
 
 /// Names of the folders in a folder, ascending; none if it is not there.

@@ -47,6 +47,10 @@ pub(super) fn timed_coverage(
     old: &[SidecarCoverage],
     segments: &[StagedSegment],
 ) -> Vec<SidecarCoverage> {
+    // Who writes that the last answer came before the first knows neither.
+    let is_true = |old: &&SidecarCoverage| {
+        old.asked_first.zip(old.asked_last).is_none_or(|(first, last)| first <= last)
+    };
     let timed = |c: &CoverageRange| {
         let mut timed = SidecarCoverage {
             start: c.start,
@@ -59,7 +63,8 @@ pub(super) fn timed_coverage(
             return timed;
         }
         let touches = |start: Epoch, end: Epoch| start < c.end && c.start < end;
-        for old in old.iter().filter(|old| old.state == c.state && touches(old.start, old.end)) {
+        let same = |old: &&SidecarCoverage| old.state == c.state && touches(old.start, old.end);
+        for old in old.iter().filter(same).filter(is_true) {
             widen(&mut timed, old.asked_first, old.asked_last);
         }
         for staged in segments.iter().filter(|s| touches(s.range.start(), s.range.end())) {

@@ -13,6 +13,7 @@
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `adopt` | partitions of another tool become ours, row by good row |
 //! | `recover`, `salvage` | what a crash or a foreign hand left behind; the good days of a damaged file |
+//! | `mend` | what is done with damaged files before anybody is asked |
 //! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 //! | `stop`, `space` | the switch that ends long work; room on the disk |
@@ -29,6 +30,7 @@ mod facts;
 mod keep;
 mod lock;
 mod look;
+mod mend;
 mod merge;
 mod probe;
 mod publish;
@@ -54,7 +56,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
     Candle, Epoch, Finding, Kind, Month, PartitionInspector, PartitionKey, PartitionStore,
-    Publication, Published, Record, Segment, Series, StoreError, StoredPartition, Tick,
+    Publication, Published, Record, Remedy, Segment, Series, StoreError, StoredPartition, Tick,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -320,6 +322,19 @@ impl ParquetStore {
         match key.series.kind {
             Kind::Ticks => adopt::survey::<Tick>(self, key),
             Kind::Candles(_) => adopt::survey::<Candle>(self, key),
+        }
+    }
+
+    /// Does what is to be done with the files of a partition before anybody is asked. The lock of
+    /// its series must be held; for [`Remedy::Return`] that of the other series as well.
+    ///
+    /// # Errors
+    ///
+    /// If the disk refuses, the partition is locked, or a newer version of this program wrote it.
+    pub fn mend(&self, key: &PartitionKey, remedy: &Remedy) -> Result<(), StoreError> {
+        match key.series.kind {
+            Kind::Ticks => mend::mend::<Tick>(self, key, remedy),
+            Kind::Candles(_) => mend::mend::<Candle>(self, key, remedy),
         }
     }
 

@@ -178,7 +178,10 @@ impl PartitionFile {
     /// Compares what the rows hash to with the promise of the footer.
     pub(super) fn check_digests(&self, found: &RowsDigests) -> Result<(), StoreError> {
         let footer = &self.footer;
-        if found.rows_sha256 == footer.rows_sha256 && found.record_count == footer.record_count {
+        let is_whole = found.rows_sha256 == footer.rows_sha256
+            && found.record_count == footer.record_count
+            && found.days == footer.days;
+        if is_whole {
             return Ok(());
         }
         Err(damaged(&self.path, "does not hold the rows that its footer promises"))
@@ -255,6 +258,13 @@ impl<R: Record> Rows<R> {
         self.digest.update(&rows);
         Ok(rows.into())
     }
+}
+
+/// The rows that a Parquet file says it has, whoever wrote it.
+pub(super) fn declared_rows(path: &Path) -> Result<u64, StoreError> {
+    let (_, metadata) = load(path)?;
+    let n_rows = metadata.metadata().file_metadata().num_rows();
+    u64::try_from(n_rows).map_err(|_| damaged(path, "says that it has less than no row"))
 }
 
 /// Runs a step of the decoder, which panics at some of the numbers a flipped bit can make

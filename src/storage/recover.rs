@@ -21,9 +21,10 @@ use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
 use super::keep;
-use super::read::{PartitionFile, Unusable, file_sha256};
+use super::read::{self, PartitionFile, Unusable, file_sha256};
 use super::salvage;
 use super::staging::{Intent, Staging, file_name, list, read_if_any};
+use super::stop::Stop;
 use super::{Access, ParquetStore, describe, watermark};
 
 /// Tells what is published and staged, after putting right what can be.
@@ -36,8 +37,10 @@ pub(super) fn load<R: Record>(
     let segments = Staging::new(store, key).scan::<R>(access)?;
     let (answers, lost): (Vec<_>, Vec<_>) =
         segments.iter().partition(|segment| segment.header.holds_rows());
+    let asked = answers.iter().filter(|segment| !segment.header.salvaged);
     let staged_pip_size = segments.iter().filter_map(|segment| segment.header.pip_size).max();
     let mut stored = StoredPartition {
+        asked: asked.map(|segment| segment.range).collect(),
         staged: answers.iter().map(|segment| segment.range).collect(),
         lost: lost.iter().map(|segment| segment.range).collect(),
         unexplained: segments
@@ -56,6 +59,8 @@ pub(super) fn load<R: Record>(
         stored.last_row = stored.last_row.max(published);
         stored.state = sidecar.state;
         stored.locked = sidecar.locked;
+        stored.locked_problem =
+            sidecar.locked.then(|| locked_problem(store, key, &sidecar)).flatten();
         stored
             .unexplained
             .extend(unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)));
@@ -65,6 +70,28 @@ pub(super) fn load<R: Record>(
     }
     stored.has_remarks = !Staging::new(store, key).remarks()?.is_empty();
     Ok(stored)
+}
+
+/// What a glance at a locked partition shows to be wrong: nothing of it is ever read or changed by
+/// a run, so nobody else would notice that its file is gone or cut off.
+fn locked_problem(store: &ParquetStore, key: &PartitionKey, sidecar: &Sidecar) -> Option<String> {
+    let path = store.layout.parquet(key);
+    let Ok(metadata) = fs::metadata(&path) else { return Some("its file is not there".to_owned()) };
+    let size = metadata.len();
+    match sidecar.file_size {
+        Some(said) if said != size => {
+            Some(format!("its file has {size} bytes, and the sidecar says {said}"))
+        }
+        Some(_) => None,
+        None => match read::declared_rows(&path) {
+            Ok(rows) if rows == sidecar.record_count => None,
+            Ok(rows) => Some(format!(
+                "its file has {rows} rows, and the sidecar says {}",
+                sidecar.record_count
+            )),
+            Err(error) => Some(error.to_string()),
+        },
+    }
 }
 
 /// The oldest second of the months before `before` that the source answered for. What another tool
@@ -114,6 +141,36 @@ impl<'a> Remains<'a> {
             parquet: store.layout.parquet(key),
             sidecar: store.layout.sidecar(key),
         }
+    }
+
+    pub(super) fn key(&self) -> &PartitionKey {
+        self.key
+    }
+
+    pub(super) fn parquet(&self) -> &Path {
+        &self.parquet
+    }
+
+    pub(super) fn sidecar(&self) -> &Path {
+        &self.sidecar
+    }
+
+    pub(super) fn staging(&self) -> &Staging<'a> {
+        &self.staging
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.store.stop
+    }
+
+    /// Tells whether a publish of this partition did not end.
+    pub(super) fn is_amid_publish(&self) -> Result<bool, StoreError> {
+        Ok(self.staging.intent(self.access)?.is_some())
+    }
+
+    /// The sidecar, if it is one of ours and about this partition.
+    pub(super) fn own_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
+        Ok(self.read_sidecar()?.filter(|sidecar| self.is_about_this(sidecar)))
     }
 
     /// Brings file and sidecar to agree and returns what the sidecar then says; `None` if nothing
@@ -224,7 +281,7 @@ impl<'a> Remains<'a> {
 
     /// Writes the sidecar anew from the file, and from the old one what no file can tell: when
     /// ranges were asked, duplicates, gaps that were confirmed, findings of merges.
-    fn rebuild(
+    pub(super) fn rebuild(
         &self,
         file: PartitionFile,
         (first, last): (Option<Epoch>, Option<Epoch>),
@@ -238,6 +295,7 @@ impl<'a> Remains<'a> {
             last,
         };
         let foreign = stale.filter(|stale| stale.is_foreign());
+        let is_adopted = foreign.is_some() || self.staging.adoption()?.is_some();
         let stale = stale.filter(|stale| self.is_about_this(stale));
         let coverage = &facts.footer.coverage;
         let (mut inspection, gap_rules) = self.inspect(stale, coverage);
@@ -259,7 +317,12 @@ impl<'a> Remains<'a> {
             sidecar.first_held = stale.first_held;
         }
         if self.access == Access::Owner {
-            tracing::warn!(path = %self.sidecar.display(), "the sidecar was lost or stale and is rebuilt");
+            let path = self.sidecar.display();
+            if is_adopted {
+                tracing::info!(%path, "the file of another tool is taken over and gets its sidecar");
+            } else {
+                tracing::warn!(%path, "the sidecar was lost or stale and is rebuilt");
+            }
             let unique = self.store.names.next();
             atomic::write_file(&self.sidecar, &unique, &sidecar.to_json())?;
             watermark::refresh(self.store, &self.key.series);
@@ -315,7 +378,7 @@ impl<'a> Remains<'a> {
 
     /// Moves file and sidecar to quarantine and remembers why for the next publish; `saved` says
     /// what was kept of it.
-    fn set_aside(
+    pub(super) fn set_aside(
         &self,
         kind: FindingKind,
         problem: &StoreError,
@@ -325,11 +388,8 @@ impl<'a> Remains<'a> {
         if self.access == Access::Observer {
             return Ok(());
         }
-        let names = [file_name(&self.parquet), file_name(&self.sidecar)];
         let series = &self.key.series;
-        let folder = Path::new(series.symbol.as_str()).join(series.kind.folder());
-        let places =
-            self.store.quarantine_places(&folder, [names[0].as_str(), names[1].as_str()])?;
+        let places = self.quarantine_places()?;
         let kept_as = places[0].display();
         let finding = Finding::warning(
             kind,
@@ -347,9 +407,29 @@ impl<'a> Remains<'a> {
         Ok(())
     }
 
+    fn quarantine_places(&self) -> Result<[PathBuf; 2], StoreError> {
+        let names = [file_name(&self.parquet), file_name(&self.sidecar)];
+        let series = &self.key.series;
+        let folder = Path::new(series.symbol.as_str()).join(series.kind.folder());
+        self.store.quarantine_places(&folder, [names[0].as_str(), names[1].as_str()])
+    }
+
+    /// Moves what has the name of the file to quarantine; the sidecar stays to tell what was held.
+    pub(super) fn set_aside_file(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+    ) -> Result<(), StoreError> {
+        let [place, _] = self.quarantine_places()?;
+        let found = format!("{problem}; it was set aside as `{}`", place.display());
+        let expected = "the rows and the coverage that were published";
+        self.staging.remember([Finding::warning(kind, self.key, expected, found)])?;
+        atomic::move_aside(&self.parquet, &place)
+    }
+
     /// No Parquet file: a sidecar without one describes nothing that is left. What it held was
     /// answered once, so it is lost and not unknown.
-    fn without_file<R: Record>(&self) -> Result<Option<Sidecar>, StoreError> {
+    pub(super) fn without_file<R: Record>(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
             self.give_up::<R>(FindingKind::SidecarMismatch, &problem)?;
@@ -377,7 +457,7 @@ impl<'a> Remains<'a> {
         self.is_about_this(sidecar) && sidecar.file_size == Some(file_size)
     }
 
-    fn is_about_this(&self, sidecar: &Sidecar) -> bool {
+    pub(super) fn is_about_this(&self, sidecar: &Sidecar) -> bool {
         let series = &self.key.series;
         let data_type = if series.kind.granularity().is_some() { "candles" } else { "ticks" };
         !sidecar.is_foreign()
@@ -387,7 +467,7 @@ impl<'a> Remains<'a> {
             && sidecar.month == Some(self.key.month.to_string())
     }
 
-    fn read_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
+    pub(super) fn read_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
         let Some(bytes) = read_if_any(&self.sidecar)? else { return Ok(None) };
         let foreign = || Said::read(&bytes).map(|said| said.to_sidecar(self.key));
         let read = Sidecar::from_json(&bytes).ok().or_else(foreign);

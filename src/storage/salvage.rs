@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, PartitionKey, RangeSet, Record, Segment,
+    Coverage, CoverageState, Epoch, EpochRange, GapClass, PartitionKey, RangeSet, Record, Segment,
     SegmentNotes, StoreError,
 };
 use crate::format::digest::DayDigest;
@@ -57,6 +57,17 @@ pub(super) fn salvage<R: Record>(
     path: &Path,
     sidecar: Option<&Sidecar>,
 ) -> Result<Salvaged, StoreError> {
+    salvage_but::<R>(staging, key, path, sidecar, &RangeSet::new())
+}
+
+/// As [`salvage`], but gives up the rows in `wrong`, whatever their day hashes to.
+pub(super) fn salvage_but<R: Record>(
+    staging: &Staging<'_>,
+    key: &PartitionKey,
+    path: &Path,
+    sidecar: Option<&Sidecar>,
+    wrong: &RangeSet,
+) -> Result<Salvaged, StoreError> {
     let described = sidecar.and_then(|sidecar| described(key, sidecar));
     let file = match PartitionFile::open(path) {
         Err(Unusable::Unknown(StoreError::Io { source, .. }))
@@ -77,7 +88,8 @@ pub(super) fn salvage<R: Record>(
     let Some(promise) = Promise::of(footer, described.as_ref()) else {
         return Ok(Salvaged::default().with_everything_lost());
     };
-    let mut rescue = Rescue { staging, key, promise, sidecar, kept: RangeSet::new(), n_kept: 0 };
+    let kept = RangeSet::new();
+    let mut rescue = Rescue { staging, key, promise, sidecar, wrong, kept, n_kept: 0 };
     if let Some(file) = &file {
         rescue.days_with_rows::<R>(file)?;
         rescue.days_without_rows::<R>()?;
@@ -152,6 +164,8 @@ struct Rescue<'a> {
     key: &'a PartitionKey,
     promise: Promise,
     sidecar: Option<&'a Sidecar>,
+    /// Seconds that are given up.
+    wrong: &'a RangeSet,
     kept: RangeSet,
     n_kept: usize,
 }
@@ -227,10 +241,18 @@ impl Rescue<'_> {
 
     /// Stages the seconds of a day that were held, with their rows.
     fn keep<R: Record>(&mut self, day: EpochRange, rows: &[R]) -> Result<(), StoreError> {
-        for (range, state) in self.promise.held_in(day) {
-            let rows = rows.iter().copied().filter(|row| range.contains(row.epoch())).collect();
-            self.stage(range, rows, state)?;
-            self.kept.insert(range);
+        let mut good = RangeSet::from(day);
+        good.remove_all(self.wrong);
+        for (held, state) in self.promise.held_in(day) {
+            for range in good.within(held).iter() {
+                let is_inside = |row: &R| range.contains(row.epoch());
+                let rows: Vec<R> = rows.iter().copied().filter(is_inside).collect();
+                // A hash says that these rows were written, not that they were in order.
+                if rows.is_sorted_by(|a, b| a.epoch() < b.epoch()) {
+                    self.stage(range, rows, state)?;
+                    self.kept.insert(range);
+                }
+            }
         }
         Ok(())
     }
@@ -259,9 +281,24 @@ impl Rescue<'_> {
             pip_size: self.promise.pip_size,
             n_duplicates: 0,
             records,
-            notes: SegmentNotes::default(),
+            notes: self.notes(range, state),
         };
         self.staging.add(&segment, Origin::Salvaged(state))
+    }
+
+    /// What the sidecar knew of the silence in a range whose rows are kept.
+    fn notes(&self, range: EpochRange, state: CoverageState) -> SegmentNotes {
+        let sidecar = self.sidecar.filter(|_| state == CoverageState::Answered);
+        let gaps = sidecar.map(|sidecar| sidecar.gaps.as_slice()).unwrap_or_default();
+        let classed = |class: GapClass| {
+            let gaps = gaps.iter().filter(|gap| gap.class == class);
+            gaps.filter_map(|gap| EpochRange::new(gap.start, gap.end)?.intersect(range)).collect()
+        };
+        SegmentNotes {
+            findings: Vec::new(),
+            confirmed: classed(GapClass::ConfirmedBySource),
+            doubted: classed(GapClass::Unexplained),
+        }
     }
 
     /// When the range was asked, as the sidecar tells; else not before its end.

@@ -22,6 +22,7 @@ mod download;
 mod faults;
 mod help;
 mod links;
+mod mend;
 mod nightly;
 mod nights;
 mod old_cache;

@@ -111,6 +111,11 @@ impl Exchange {
         self.endpoint.clone()
     }
 
+    /// Where the real binary finds it.
+    pub(crate) fn url(&self) -> String {
+        self.endpoint.to_string()
+    }
+
     /// Runs the main job into `root`.
     pub(crate) async fn download(
         &self,

@@ -28,10 +28,11 @@ use super::super::wiring::{Exchange, Parts, Session};
 use super::taken::Taken;
 use super::{Context, mixing};
 
-const STOPPING: &str = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
+pub(super) const STOPPING: &str =
+    "stopping: everything answered is kept; press Ctrl-C again to leave at once";
 
 /// What a person can do about a run that was stopped before it began to download.
-const GO_ON: &str = "nothing is lost, run the same command again to go on";
+pub(super) const GO_ON: &str = "nothing is lost, run the same command again to go on";
 
 /// The demo's exchange may not hold up the end of the process.
 const DEMO_END_WITHIN: Duration = Duration::from_secs(1);
@@ -269,7 +270,7 @@ fn window(window: Window) -> Value {
 }
 
 /// What a person can do about a run that could not start.
-fn hint(error: &DownloadError, output: &Path) -> Option<String> {
+pub(super) fn hint(error: &DownloadError, output: &Path) -> Option<String> {
     let hint = match error {
         DownloadError::Source { source, .. } => match source.kind {
             ErrorKind::Unauthorized => {
@@ -317,14 +318,14 @@ fn hint(error: &DownloadError, output: &Path) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn cannot_print(error: io::Error) -> Failure {
+pub(super) fn cannot_print(error: io::Error) -> Failure {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot write the result to stdout")]
     struct CannotPrint(#[source] io::Error);
     Failure::new(ExitCode::Incomplete, CannotPrint(error))
 }
 
-fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
+pub(super) fn detail(settings: &DownloadSettings, context: &Context) -> Detail {
     match (context.talk.volume, settings.progress) {
         (Volume::Quiet, _) => Detail::Nothing,
         (_, false) => Detail::Notes,

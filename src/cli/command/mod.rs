@@ -8,6 +8,7 @@ pub(super) mod explain;
 pub(super) mod handbook;
 mod mixing;
 pub(super) mod print_config;
+pub(super) mod repair;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod symbols;

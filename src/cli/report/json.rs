@@ -233,7 +233,7 @@ pub fn adopt(root: &Path, result: &TakenOver, session: &str, exit: ExitCode) -> 
     with_head("adopt", session, exit, &Value::Null, body)
 }
 
-fn partition(partition: &PartitionSummary) -> Value {
+pub(super) fn partition(partition: &PartitionSummary) -> Value {
     let (outcome, reason) = match &partition.outcome {
         PartitionOutcome::Published(_) => ("published", None),
         PartitionOutcome::UpToDate { .. } => ("up_to_date", None),
@@ -297,7 +297,7 @@ pub(super) fn with_head(
     joined(head, body)
 }
 
-fn with_key(key: &PartitionKey, body: Value) -> Value {
+pub(super) fn with_key(key: &PartitionKey, body: Value) -> Value {
     with_series(&key.series, joined(json!({ "month": key.month.to_string() }), body))
 }
 
@@ -310,7 +310,7 @@ fn with_series(series: &Series, body: Value) -> Value {
     joined(head, body)
 }
 
-fn with_reasons(series: &[(Series, String)]) -> Vec<Value> {
+pub(super) fn with_reasons(series: &[(Series, String)]) -> Vec<Value> {
     series.iter().map(|(series, why)| with_series(series, json!({ "reason": why }))).collect()
 }
 
@@ -318,7 +318,7 @@ fn range(range: EpochRange) -> Value {
     json!({ "start": range.start(), "end": range.end() })
 }
 
-fn ranges(set: &RangeSet) -> Vec<Value> {
+pub(super) fn ranges(set: &RangeSet) -> Vec<Value> {
     set.iter().map(range).collect()
 }
 

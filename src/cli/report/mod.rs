@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod explain;
 pub mod json;
 pub mod plan;
+pub mod repair;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod status;

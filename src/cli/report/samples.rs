@@ -161,6 +161,7 @@ pub(crate) fn plan() -> Plan {
             again: RangeSet::new(),
             missing: RangeSet::from(wanted),
             kept: RangeSet::new(),
+            is_ordered: false,
             is_locked: false,
             state: None,
             record_count: 0,

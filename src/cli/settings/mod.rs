@@ -4,6 +4,7 @@
 mod jobs;
 pub mod look;
 mod parse;
+pub mod repair;
 mod restatement;
 mod secret;
 pub mod simulate;

@@ -15,10 +15,10 @@ use crate::domain::{Finding, FindingKind, Severity};
 
 /// What to do where rows cannot be trusted.
 pub(crate) const REPLACE: &str =
-    "run the download of this month again with `--no-resume`; its good days are kept";
+    "run `titan-download repair`; the good days are kept and the others asked again";
 
 /// What to do where the rows are good and something about them is not.
-pub(crate) const RUN_AGAIN: &str = "run the download of this month again with `--no-resume`";
+pub(crate) const RUN_AGAIN: &str = "run `titan-download repair`";
 
 /// Longest text taken over from a file into a finding.
 const MAX_SHOWN_CHARS: usize = 200;

@@ -5,8 +5,10 @@
 
 use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind, Month,
+    RangeSet,
 };
 use crate::format::{RowsDigest, RowsDigests};
+use crate::integrity::doubted::Doubted;
 use crate::integrity::record::CheckedRecord;
 
 use super::REPLACE;
@@ -43,6 +45,8 @@ pub(crate) struct RowsSeen {
     pub(crate) last: Option<Epoch>,
     /// Hashes; `None` if the rows are too disordered to be hashed by day.
     pub(crate) digests: Option<RowsDigests>,
+    /// The seconds in which a row is that cannot be true.
+    pub(crate) wrong: RangeSet,
 }
 
 /// Checks rows as they stream by.
@@ -64,6 +68,7 @@ pub(crate) struct RowChecks {
     bad_price: Tally,
     off_grid: Tally,
     bad_shape: Tally,
+    wrong: Doubted,
 }
 
 impl RowChecks {
@@ -94,6 +99,7 @@ impl RowChecks {
             bad_price: Tally::errors(K::BadPrice, "a positive, finite price"),
             off_grid: Tally::errors(K::OffGrid, format!("a price with {grid_text} decimals")),
             bad_shape: Tally::errors(K::CandleShape, "low ≤ open, close ≤ high"),
+            wrong: Doubted::new(granularity_secs),
         }
     }
 
@@ -140,6 +146,7 @@ impl RowChecks {
             first: self.first,
             last: self.last,
             digests: self.digest.map(RowsDigest::finish),
+            wrong: self.wrong.into_set(),
         }
     }
 
@@ -149,9 +156,12 @@ impl RowChecks {
             let epoch = row.epoch();
             match before {
                 Some(before) if epoch < before => {
+                    self.wrong.note(before);
+                    self.wrong.note(epoch);
                     self.unsorted.note(epoch, || format!("a row that follows {before}"));
                 }
                 Some(before) if epoch == before => {
+                    self.wrong.note(epoch);
                     self.doubled.note(epoch, || "a second row".to_owned());
                 }
                 _ => {}
@@ -162,6 +172,7 @@ impl RowChecks {
 
     fn check_month<R: CheckedRecord>(&mut self, rows: &[R]) {
         for row in rows.iter().filter(|row| !self.month.contains(row.epoch())) {
+            self.wrong.note(row.epoch());
             self.outside_month.note(row.epoch(), || "a row outside the month".to_owned());
         }
     }
@@ -178,6 +189,7 @@ impl RowChecks {
             let second = EpochRange::inclusive(epoch, epoch);
             if second.is_none_or(|second| !self.is_answered(second)) {
                 let found = || "a row that no answer covers".to_owned();
+                self.wrong.note(epoch);
                 self.outside_coverage.note(epoch, found);
             }
         }
@@ -188,6 +200,7 @@ impl RowChecks {
         for row in rows {
             let beside = row.epoch().secs().rem_euclid(granularity);
             if beside != 0 {
+                self.wrong.note(row.epoch());
                 self.misaligned.note(row.epoch(), || format!("{beside} s beside one"));
             }
         }
@@ -218,14 +231,17 @@ impl RowChecks {
         let named = || R::COLUMNS.iter().zip(prices.as_ref());
         for (name, price) in named() {
             if !(price.is_finite() && *price > 0.0) {
+                self.wrong.note(epoch);
                 self.bad_price.note(epoch, || format!("{name} {price}"));
             } else if self.grid.as_ref().is_some_and(|grid| !grid.holds(*price)) {
+                self.wrong.note(epoch);
                 self.off_grid.note(epoch, || format!("{name} {price}"));
             }
         }
         let all_finite = prices.as_ref().iter().all(|price| price.is_finite());
         if all_finite && !row.is_well_shaped() {
             let list = || named().map(|(name, price)| format!("{name} {price}"));
+            self.wrong.note(epoch);
             self.bad_shape.note(epoch, || list().collect::<Vec<_>>().join(", "));
         }
     }

@@ -1,12 +1,13 @@
 //! Answers that were staged and not published yet, by the names of their files alone.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, Read};
 use std::path::Path;
 
 use crate::domain::{Epoch, EpochRange, Month, PartitionKey, RangeSet, Series};
 use crate::format::Layout;
 use crate::format::layout::kind_of;
+use crate::integrity::reader::read_sidecar;
 
 /// The staged answers of one series, or of one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +40,27 @@ impl Staged {
         let mut staged = Self::default();
         staged.add(layout, key);
         staged
+    }
+
+    /// The seconds of a month that were held once and whose rows are lost: no staged answer and no
+    /// published file holds them. Reads the head of each file.
+    pub fn lost_of(layout: &Layout, key: &PartitionKey) -> RangeSet {
+        let folder = layout.staging_dir(key);
+        let (mut lost, mut held) = (RangeSet::new(), RangeSet::new());
+        for name in names(&folder).unwrap_or_default() {
+            let Some(range) = range_of(&name) else { continue };
+            match says_lost(&folder.join(&name)) {
+                Some(true) => lost.insert(range),
+                Some(false) => held.insert(range),
+                None => {}
+            }
+        }
+        if let Ok(Some(sidecar)) = read_sidecar(&layout.sidecar(key)) {
+            // A failed range of the sidecar is told where the sidecar is checked.
+            held.extend(&sidecar.coverage().select(|_| true));
+        }
+        lost.remove_all(&held);
+        lost
     }
 
     /// First to last second of what is staged.
@@ -95,6 +117,17 @@ fn range_of(name: &str) -> Option<EpochRange> {
     let mut parts = name.strip_suffix(".segment")?.splitn(3, '-');
     let mut epoch = || parts.next()?.parse::<i64>().ok().map(Epoch::new);
     EpochRange::new(epoch()?, epoch()?)
+}
+
+/// Whether a segment says that its rows are lost; `None` if its head cannot be read.
+fn says_lost(path: &Path) -> Option<bool> {
+    /// Longer than any head.
+    const MOST_BYTES: u64 = 512 * 1024;
+    let mut line = Vec::new();
+    let mut head = io::BufReader::new(fs::File::open(path).ok()?).take(MOST_BYTES);
+    head.read_until(b'\n', &mut line).ok()?;
+    let head: serde_json::Value = serde_json::from_slice(&line).ok()?;
+    Some(head.get("state").and_then(serde_json::Value::as_str) == Some("failed"))
 }
 
 fn names(folder: &Path) -> io::Result<Vec<String>> {

@@ -1,5 +1,6 @@
 //! `verify` names whatever is damaged, and nothing else.
 
+mod mending;
 mod site;
 mod table;
 

@@ -1,0 +1,172 @@
+//! What is done with the files of a partition before anybody is asked: the offline half of a repair.
+//!
+//! Recovery trusts what its cheap looks show; here somebody has read everything and says what is
+//! wrong. Nothing is deleted: what cannot be trusted goes to quarantine, after its good days were
+//! staged, and what it held besides is staged as lost, so that every later run asks for it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::domain::{
+    Candle, FindingKind, Kind, PartitionKey, RangeSet, Record, Remedy, StoreError, Tick,
+};
+
+use super::atomic;
+use super::errors::damaged;
+use super::read::{PartitionFile, Unusable, file_sha256};
+use super::recover::Remains;
+use super::salvage;
+use super::staging::file_name;
+use super::{Access, ParquetStore};
+
+/// Applies a remedy. The lock of the series must be held, for [`Remedy::Return`] that of the other
+/// series as well.
+pub(super) fn mend<R: Record>(
+    store: &ParquetStore,
+    key: &PartitionKey,
+    remedy: &Remedy,
+) -> Result<(), StoreError> {
+    let remains = Remains::new(store, key, Access::Owner);
+    atomic::confine(store.layout.root(), remains.parquet())?;
+    atomic::confine(store.layout.root(), remains.sidecar())?;
+    if remains.read_sidecar()?.is_some_and(|sidecar| sidecar.locked) {
+        return Err(StoreError::Locked { path: remains.sidecar().to_owned() });
+    }
+    if remains.is_amid_publish()? {
+        // A publish that did not end is taken up first; what is wrong then is found again.
+        return remains.settle::<R>().map(drop);
+    }
+    match remedy {
+        Remedy::Keep | Remedy::Leave(_) => Ok(()),
+        Remedy::RebuildSidecar | Remedy::Salvage => judge::<R>(&remains, key),
+        Remedy::Rewrite { wrong } => rewrite::<R>(&remains, key, wrong),
+        Remedy::Return(home) => bring_home::<R>(store, &remains, key, home),
+    }
+}
+
+/// Reads the file as a whole: a good one gets its sidecar anew, another one is given up.
+fn judge<R: Record>(remains: &Remains<'_>, key: &PartitionKey) -> Result<(), StoreError> {
+    let path = remains.parquet();
+    match fs::symlink_metadata(path) {
+        Err(_) => return remains.without_file::<R>().map(drop),
+        Ok(found) if found.is_dir() => {
+            let problem = damaged(path, "is a folder");
+            remains.set_aside_file(FindingKind::Unreadable, &problem)?;
+            return remains.without_file::<R>().map(drop);
+        }
+        Ok(_) => {}
+    }
+    let file = match PartitionFile::open(path) {
+        Ok(file) => file,
+        Err(Unusable::Broken(error)) => {
+            return remains.give_up::<R>(FindingKind::Unreadable, &error);
+        }
+        Err(Unusable::Foreign(_)) => {
+            let problem = damaged(path, "has lost its footer");
+            return remains.give_up::<R>(FindingKind::FooterMismatch, &problem);
+        }
+        Err(Unusable::TooNew(error) | Unusable::Unknown(error)) => return Err(error),
+    };
+    if file.footer.key != *key {
+        let problem = damaged(path, format!("is the file of {} by its footer", file.footer.key));
+        return remains.give_up::<R>(FindingKind::FooterMismatch, &problem);
+    }
+    match file.verify_rows::<R>(remains.stop()) {
+        Ok(ends) => {
+            let stale = remains.read_sidecar()?;
+            remains.rebuild(file, ends, stale.as_ref()).map(drop)
+        }
+        Err(error @ StoreError::Damaged { .. }) => {
+            remains.give_up::<R>(FindingKind::RowsHash, &error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Stages everything the file holds but what is wrong, and sets it aside: the publish that follows
+/// writes it anew. Where the sidecar speaks of the same rows, only what both hold counts.
+fn rewrite<R: Record>(
+    remains: &Remains<'_>,
+    key: &PartitionKey,
+    wrong: &RangeSet,
+) -> Result<(), StoreError> {
+    let path = remains.parquet();
+    let file = match PartitionFile::open(path) {
+        Ok(file) if file.footer.key == *key => file,
+        _ => return judge::<R>(remains, key),
+    };
+    let sha256 = file_sha256(path)?;
+    let sidecar = remains.own_sidecar()?.filter(|sidecar| {
+        sidecar.sha256.as_ref() == Some(&sha256)
+            || sidecar.rows_sha256.as_ref() == Some(&file.footer.rows_sha256)
+    });
+    let (kind, problem) = match wrong.iter().next() {
+        Some(first) => {
+            let problem = format!("holds rows that cannot be, the first from {}", first.start());
+            (FindingKind::ForeignRows, problem)
+        }
+        None => (FindingKind::FileHash, "is not the file that was written".to_owned()),
+    };
+    remains.give_up_but::<R>(kind, &damaged(path, problem), sidecar.as_ref(), wrong)
+}
+
+/// Moves a whole file to the place its footer names. Where that is taken, or the file is not whole,
+/// it is given up instead.
+fn bring_home<R: Record>(
+    store: &ParquetStore,
+    remains: &Remains<'_>,
+    key: &PartitionKey,
+    home: &PartitionKey,
+) -> Result<(), StoreError> {
+    let (file, sidecar) = (store.layout.parquet(home), store.layout.sidecar(home));
+    let is_free = |path: &Path| fs::symlink_metadata(path).is_err();
+    let is_whole = match home.series.kind {
+        Kind::Ticks => proves_itself::<Tick>(remains, home)?,
+        Kind::Candles(_) => proves_itself::<Candle>(remains, home)?,
+    };
+    if !(is_whole && is_free(&file) && is_free(&sidecar)) {
+        return judge::<R>(remains, key);
+    }
+    store.make_dir_inside(&store.layout.series_dir(&home.series))?;
+    tracing::warn!(from = %key, to = %home, "a file lay in the place of another and goes back");
+    atomic::move_aside(remains.parquet(), &file)?;
+    if is_free(remains.sidecar()) {
+        return Ok(());
+    }
+    let at_home = Remains::new(store, home, Access::Owner);
+    let is_its_own = remains.read_sidecar()?.is_some_and(|said| at_home.is_about_this(&said));
+    if is_its_own {
+        return atomic::move_aside(remains.sidecar(), &sidecar);
+    }
+    let folder = Path::new(key.series.symbol.as_str()).join(key.series.kind.folder());
+    let [place] = store.quarantine_places(&folder, [&file_name(remains.sidecar())])?;
+    atomic::move_aside(remains.sidecar(), &place)
+}
+
+fn proves_itself<R: Record>(
+    remains: &Remains<'_>,
+    home: &PartitionKey,
+) -> Result<bool, StoreError> {
+    let Ok(file) = PartitionFile::open(remains.parquet()) else { return Ok(false) };
+    match file.verify_rows::<R>(remains.stop()) {
+        Ok(_) => Ok(file.footer.key == *home),
+        Err(StoreError::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Remains<'_> {
+    /// As `give_up`, but gives up the rows in `wrong` as well, and hears only this sidecar.
+    fn give_up_but<R: Record>(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+        sidecar: Option<&crate::format::Sidecar>,
+        wrong: &RangeSet,
+    ) -> Result<(), StoreError> {
+        let (staging, path) = (self.staging(), self.parquet());
+        let saved = salvage::salvage_but::<R>(staging, self.key(), path, sidecar, wrong)?;
+        staging.remember(super::describe::kept_findings(sidecar).cloned())?;
+        self.set_aside(kind, problem, &saved.to_string())
+    }
+}

@@ -3,7 +3,8 @@
 use super::convert;
 use super::wire;
 use crate::domain::{
-    Epoch, EpochRange, ErrorKind, Granularity, Kind, PageRequest, Series, SourceError, Symbol,
+    Epoch, EpochRange, ErrorKind, Granularity, Kind, Page, PageRequest, Series, SourceError,
+    Symbol, Tick,
 };
 
 /// The window that pages are read for: ten minutes of `R_100`, ticks or minutes.
@@ -38,6 +39,17 @@ pub fn classify(frame: &[u8]) -> String {
         "ticks_history" => format!("{:?}", ErrorKind::Malformed),
         _ => "other".to_owned(),
     }
+}
+
+/// Reads a page of ticks as it comes: whose it is, then its rows. The entry for measuring.
+///
+/// # Errors
+///
+/// If it is no answer to `request`.
+#[doc(hidden)]
+pub fn read_tick_page(request: &PageRequest, text: &str) -> Result<Page<Tick>, SourceError> {
+    std::hint::black_box(wire::peek(text).is_ok());
+    convert::tick_page(request, text)
 }
 
 fn symbol() -> Symbol {

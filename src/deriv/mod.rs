@@ -9,7 +9,7 @@
 //! | `config` | which API, where, as whom; addresses and tokens that cannot be printed by accident |
 //! | `net` | TCP and TLS |
 //! | `connection` | the task that owns the socket |
-//! | `wire` | the API's JSON, shape for shape |
+//! | `wire`, `skim` | the API's JSON, shape for shape; whose message it is, without reading the rest |
 //! | `convert` | wire → domain; every quirk is named and undone there |
 //! | `error` | error codes → [`ErrorKind`] |
 
@@ -21,6 +21,7 @@ mod connection_tests;
 mod convert;
 mod error;
 mod net;
+mod skim;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -42,7 +43,7 @@ use crate::domain::{
 };
 
 #[doc(hidden)]
-pub use self::classify::classify;
+pub use self::classify::{classify, read_tick_page};
 pub use self::config::{
     ApiVersion, DerivConfig, Endpoint, InvalidApiVersion, InvalidEndpoint, Secret,
 };

@@ -27,6 +27,8 @@ use std::io;
 use std::time::Duration;
 
 use args::{Cli, Command, Origins};
+use tokio::runtime::{Builder, Runtime};
+
 use command::Context;
 use error::Failure;
 use settings::{Outside, Volume};
@@ -39,6 +41,9 @@ const ENV_FILE: &str = ".env";
 
 /// More threads than this have nothing to do: one core serves several exchanges.
 const MOST_THREADS: usize = 4;
+
+/// Threads that may block on the disk at once: one encodes a month, the others stage answers.
+const DISK_THREADS: usize = 3;
 
 /// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
 /// long before the process leaves it; what it leaves behind is swept by the next run.
@@ -111,14 +116,15 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
                 compression: &wiring::check_compression,
             };
             let settings = settings::download(&cli.download, origins, &outside)?;
-            blocking(command::download::run(&settings, context))
+            let threads = if cli.download.place.demo { Threads::Cores } else { Threads::One };
+            blocking(threads, command::download::run(&settings, context))
         }
         Some(Command::Adopt(args)) => {
             command::adopt::run(&settings::adopt(args, origins)?, context)
         }
         Some(Command::Verify(args)) => {
             let settings = settings::verify(args, origins)?;
-            blocking(command::verify::run(&settings, context))
+            blocking(Threads::One, command::verify::run(&settings, context))
         }
         Some(Command::Status(args)) => {
             command::status::run(&settings::look::status(args, origins)?, context)
@@ -128,19 +134,43 @@ fn started(cli: &Cli, origins: &Origins, context: &Context) -> Result<ExitCode, 
         }
         Some(Command::Simulate(args)) => {
             let settings = settings::simulate::simulate(args, origins)?;
-            blocking(command::simulate::run(&settings, context))
+            blocking(Threads::Cores, command::simulate::run(&settings, context))
         }
     }
 }
 
+/// Which threads a command works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// One for all that waits, and a few for the disk: a source is asked a few times a second, and
+    /// handing every answer from one core to the other costs more than it saves. Each thread also
+    /// has a heap of its own that keeps the most it ever held.
+    One,
+    /// One for each core: an exchange serves many, or works beside the one who asks.
+    Cores,
+}
+
+impl Threads {
+    fn runtime(self) -> std::io::Result<Runtime> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut builder = match self {
+            Self::One => Builder::new_current_thread(),
+            Self::Cores => Builder::new_multi_thread(),
+        };
+        match self {
+            Self::One => builder.max_blocking_threads(DISK_THREADS),
+            Self::Cores => builder.worker_threads(cores().min(MOST_THREADS)),
+        };
+        builder.enable_all().build()
+    }
+}
+
 /// Runs a command on a runtime of its own.
-fn blocking(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(MOST_THREADS))
-        .enable_all()
-        .build()
-        .map_err(Failure::cannot_start)?;
+fn blocking(
+    threads: Threads,
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    let runtime = threads.runtime().map_err(Failure::cannot_start)?;
     let result = runtime.block_on(command);
     runtime.shutdown_timeout(END_WITHIN);
     result

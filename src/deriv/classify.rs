@@ -24,7 +24,11 @@ pub fn classify(frame: &[u8]) -> String {
     let time = convert::server_time(text).map(|_| 1);
     let symbols = convert::instruments(text).map(|rows| rows.len());
     let tick = convert::live_tick(&symbol(), text).map(|_| 1);
-    let Ok(envelope) = wire::peek(text) else { return "unreadable".to_owned() };
+    // The client looks only at the envelope first: whoever waits learns that the rest is broken.
+    let is_json = wire::read_envelope(text).is_ok();
+    let Some(envelope) = wire::peek(text).ok().filter(|_| is_json) else {
+        return "unreadable".to_owned();
+    };
     let kind = |outcome: Result<usize, SourceError>| match outcome {
         Ok(n_rows) => format!("{} {n_rows}", envelope.msg_type.as_str()),
         Err(error) => format!("{:?}", error.kind),

@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use args::{Command, Keys, Layers, Origin, Parsed, Typed};
+use tokio::runtime::{Builder, Runtime};
+
 use command::Context;
 use error::Failure;
 use record::{Begun, RunRecord};
@@ -53,6 +55,9 @@ const CONFIG_VARIABLE: &str = "TITAN_CONFIG";
 
 /// More threads than this have nothing to do: one core serves several exchanges.
 const MOST_THREADS: usize = 4;
+
+/// Threads that may block on the disk at once: one encodes a month, the others stage answers.
+const DISK_THREADS: usize = 3;
 
 /// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
 /// long before the process leaves it; what it leaves behind is swept by the next run.
@@ -190,7 +195,7 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
                 let origin = token_origin.as_ref();
                 return command::print_config::run(parsed, origin, &outside, context);
             }
-            blocking(async {
+            blocking(Threads::beside(cli.download.place.demo), async {
                 signal::hold().map_err(Failure::cannot_start)?;
                 let mut settings = settings::download(&cli.download, origins, &outside)?;
                 settings.warnings.extend(settings::warning_of_env_file(Path::new(ENV_FILE)));
@@ -202,11 +207,11 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
         Some(Command::Adopt(args)) => {
             command::adopt::run(&settings::adopt(args, origins)?, context)
         }
-        Some(Command::Verify(args)) => blocking(async {
+        Some(Command::Verify(args)) => blocking(Threads::One, async {
             signal::hold().map_err(Failure::cannot_start)?;
             command::verify::run(&settings::verify(args, origins)?, context).await
         }),
-        Some(Command::Repair(args)) => blocking(async {
+        Some(Command::Repair(args)) => blocking(Threads::beside(args.place.demo), async {
             signal::hold().map_err(Failure::cannot_start)?;
             let settings = settings::repair::repair(args, origins, &outside)?;
             command::repair::run(&settings, context).await
@@ -220,13 +225,13 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
         Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
         Some(Command::Symbols(args)) => {
             let settings = settings::source::symbols(args, origins, &outside)?;
-            blocking(command::symbols::run(&settings, context))
+            blocking(Threads::beside(args.source.demo), command::symbols::run(&settings, context))
         }
         Some(Command::Doctor(args)) => {
             let settings = settings::source::doctor(args, origins, &outside)?;
-            blocking(command::doctor::run(&settings, context))
+            blocking(Threads::beside(args.source.demo), command::doctor::run(&settings, context))
         }
-        Some(Command::Simulate(args)) => blocking(async {
+        Some(Command::Simulate(args)) => blocking(Threads::Cores, async {
             let settings = settings::simulate::simulate(args, origins)?;
             command::simulate::run(&settings, context).await
         }),
@@ -235,14 +240,43 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
     }
 }
 
+/// Which threads a command works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    /// One for all that waits, and a few for the disk: a source is asked a few times a second, and
+    /// handing every answer from one core to the other costs more than it saves. Each thread also
+    /// has a heap of its own that keeps the most it ever held.
+    One,
+    /// One for each core: an exchange serves many, or works beside the one who asks.
+    Cores,
+}
+
+impl Threads {
+    /// For a command that asks: the simulated exchange of a demo works in the same process.
+    fn beside(demo: bool) -> Self {
+        if demo { Self::Cores } else { Self::One }
+    }
+
+    fn runtime(self) -> std::io::Result<Runtime> {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut builder = match self {
+            Self::One => Builder::new_current_thread(),
+            Self::Cores => Builder::new_multi_thread(),
+        };
+        match self {
+            Self::One => builder.max_blocking_threads(DISK_THREADS),
+            Self::Cores => builder.worker_threads(cores().min(MOST_THREADS)),
+        };
+        builder.enable_all().build()
+    }
+}
+
 /// Runs a command on a runtime of its own.
-fn blocking(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(MOST_THREADS))
-        .enable_all()
-        .build()
-        .map_err(Failure::cannot_start)?;
+fn blocking(
+    threads: Threads,
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    let runtime = threads.runtime().map_err(Failure::cannot_start)?;
     let result = runtime.block_on(command);
     runtime.shutdown_timeout(END_WITHIN);
     result

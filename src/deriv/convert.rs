@@ -19,9 +19,10 @@ use crate::domain::{
 };
 
 use super::error::{malformed, printable, refused};
+use super::skim;
 use super::wire::{
-    ApiError, CandlesAnswer, Echo, HistoryAnswer, HistoryRequest, Number, Seconds, SymbolRow,
-    SymbolsAnswer, Text, TickAnswer, TimeAnswer,
+    self, ApiError, CandlesAnswer, Echo, HistoryRequest, Number, Seconds, SymbolRow, SymbolsAnswer,
+    Text, TickAnswer, TimeAnswer,
 };
 
 /// Most decimals believed; the finest series has 5.
@@ -110,7 +111,10 @@ pub(super) fn style(kind: Kind) -> &'static str {
 /// Reads a page of ticks.
 pub(super) fn tick_page(request: &PageRequest, text: &str) -> Result<Page<Tick>, SourceError> {
     let what = describe(request);
-    let answer: HistoryAnswer = read(&what, text)?;
+    let answer = match skim::history(text) {
+        Some(answer) => answer,
+        None => wire::read_history(text).map_err(|error| unreadable(&what, error))?,
+    };
     accept(&what, answer.error)?;
     check_echo(request, answer.echo_req.as_ref())?;
     let Some(history) = answer.history else {
@@ -187,7 +191,7 @@ pub(super) fn live_tick(symbol: &Symbol, text: &str) -> Result<Tick, SourceError
         return Err(malformed(Defect::OtherRequest, &what, "a tick of another symbol"));
     }
     let tick = Tick { epoch: Epoch::new(row.epoch.0), quote: row.quote.0 };
-    check_prices(&what, "tick", &tick, None)?;
+    check_prices(&what, "tick", &tick, price_limit(None))?;
     Ok(tick)
 }
 
@@ -238,9 +242,11 @@ pub(super) fn read<'a, T: serde::Deserialize<'a>>(
     what: &dyn std::fmt::Display,
     text: &'a str,
 ) -> Result<T, SourceError> {
-    serde_json::from_str(text).map_err(|error| {
-        malformed(Defect::Unreadable, what, "it cannot be read").with_cause(Unreadable::from(error))
-    })
+    serde_json::from_str(text).map_err(|error| unreadable(what, error))
+}
+
+fn unreadable(what: &dyn std::fmt::Display, error: serde_json::Error) -> SourceError {
+    malformed(Defect::Unreadable, what, "it cannot be read").with_cause(Unreadable::from(error))
 }
 
 /// Why JSON could not be read. serde repeats values of the answer, which may be anything.
@@ -310,7 +316,8 @@ fn collect<R: Record>(
         return Err(malformed(Defect::TooManyRows, &what, problem));
     }
     let name = row_name(request.series.kind);
-    let width = request.series.kind.granularity().map_or(1, Granularity::secs);
+    let width = request.series.kind.granularity().map(Granularity::secs);
+    let limit = price_limit(pip_size);
     let mut page = Page {
         records: Vec::with_capacity(n_rows),
         n_received,
@@ -326,11 +333,11 @@ fn collect<R: Record>(
         }
         newest = row.epoch();
         // A partial first candle, or a bogus one-second candle at the very end.
-        if newest.secs() % width != 0 {
+        if width.is_some_and(|width| newest.secs() % width != 0) {
             tracing::debug!(series = %request.series, epoch = %newest, "misaligned candle dropped");
             continue;
         }
-        check_prices(&what, name, &row, pip_size)?;
+        check_prices(&what, name, &row, limit)?;
         add(&mut page, row);
     }
     window.undo(&mut page);
@@ -351,13 +358,13 @@ fn check_prices<R: Record>(
     what: &dyn std::fmt::Display,
     name: &str,
     row: &R,
-    pip_size: Option<u8>,
+    limit: f64,
 ) -> Result<(), SourceError> {
     let prices = row.prices();
     // NaN stands for whatever was no number, null included.
     let problem = if !prices.as_ref().iter().all(|price| price.is_finite() && *price > 0.0) {
         "no positive number"
-    } else if !prices.as_ref().iter().all(|price| *price < price_limit(pip_size)) {
+    } else if !prices.as_ref().iter().all(|price| *price < limit) {
         "of more digits than a price can have"
     } else {
         return Ok(());

@@ -9,7 +9,7 @@
 //! | `config` | which API, where, as whom; addresses and tokens that cannot be printed by accident |
 //! | `net` | TCP and TLS |
 //! | `connection` | the task that owns the socket |
-//! | `wire` | the API's JSON, shape for shape |
+//! | `wire`, `skim` | the API's JSON, shape for shape; whose message it is, without reading the rest |
 //! | `trading_times` | opening hours: wire and meaning |
 //! | `convert` | wire → domain; every quirk is named and undone there |
 //! | `probe` | the API asked raw, and each answer held against what is assumed |
@@ -24,6 +24,7 @@ mod convert;
 mod error;
 mod net;
 pub mod probe;
+mod skim;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -47,7 +48,7 @@ use crate::domain::{
 };
 
 #[doc(hidden)]
-pub use self::classify::classify;
+pub use self::classify::{classify, read_tick_page};
 pub use self::config::{
     ApiVersion, DerivConfig, Endpoint, InvalidApiVersion, InvalidEndpoint, Secret,
 };

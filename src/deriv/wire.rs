@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::skim;
+
 /// Asks for a page of history. Never `subscribe`: a closed market would become an error; never
 /// `adjust_start_time`: it moves the window.
 #[derive(Debug, Serialize)]
@@ -362,7 +364,7 @@ pub(super) fn text_of<T: Serialize>(request: &T) -> Result<String, serde_json::E
 
 /// Reads what decides whose answer a message is.
 pub(super) fn peek(text: &str) -> Result<Envelope, serde_json::Error> {
-    let envelope: Envelope = serde_json::from_str(text)?;
+    let envelope = skim::envelope(text).map_or_else(|| read_envelope(text), Ok)?;
     if envelope.req_id.0.is_none()
         && envelope.msg_type.0.is_empty()
         && envelope.error.is_none()
@@ -371,6 +373,16 @@ pub(super) fn peek(text: &str) -> Result<Envelope, serde_json::Error> {
         return Err(serde_json::Error::custom("neither `req_id` nor `msg_type` nor `error`"));
     }
     Ok(envelope)
+}
+
+/// Reads the envelope by reading all of the message.
+pub(super) fn read_envelope(text: &str) -> Result<Envelope, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// Reads a page of ticks by reading all of the message.
+pub(super) fn read_history(text: &str) -> Result<HistoryAnswer, serde_json::Error> {
+    serde_json::from_str(text)
 }
 
 #[cfg(test)]

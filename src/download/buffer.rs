@@ -3,6 +3,7 @@
 //! This is what bounds the memory of a download: about one chunk of rows for each partition being
 //! worked on, however long the month.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::domain::{Epoch, EpochRange, Record, Segment, SegmentNotes};
@@ -43,7 +44,7 @@ impl<R: Record> SegmentBuffer<R> {
         while let Some(other_start) = self.touching(start, run.end) {
             let Some(other) = self.runs.remove(&other_start) else { break };
             let held = run.rows.len() + other.rows.len();
-            run = if other_start <= start { join(other, run) } else { join(run, other) };
+            run = if other_start <= start { join(other, &run) } else { join(run, &other) };
             start = start.min(other_start);
             self.n_rows -= held - run.rows.len();
         }
@@ -80,17 +81,19 @@ impl<R: Record> SegmentBuffer<R> {
 }
 
 /// Joins two touching or overlapping runs; `low` begins first and its rows count.
-fn join<R: Record>(low: Run<R>, high: Run<R>) -> Run<R> {
+fn join<R: Record>(low: Run<R>, high: &Run<R>) -> Run<R> {
     let mut rows = low.rows;
-    let appends = match (rows.last(), high.rows.first()) {
-        (Some(last), Some(first)) => last.epoch() < first.epoch(),
-        _ => true,
-    };
-    rows.extend(high.rows);
-    if !appends {
-        // Stable: of two rows for one epoch the one of `low` comes first and is kept.
-        rows.sort_by_key(Record::epoch);
-        rows.dedup_by_key(|row| row.epoch());
+    let ends = rows.last().map(Record::epoch).zip(high.rows.first().map(Record::epoch));
+    match ends.map_or(Ordering::Less, |(last, first)| last.cmp(&first)) {
+        Ordering::Less => rows.extend_from_slice(&high.rows),
+        // Neighbouring windows share one position: its row is there already.
+        Ordering::Equal => rows.extend_from_slice(&high.rows[1..]),
+        Ordering::Greater => {
+            rows.extend_from_slice(&high.rows);
+            // Stable: of two rows for one epoch the one of `low` comes first and is kept.
+            rows.sort_by_key(Record::epoch);
+            rows.dedup_by_key(|row| row.epoch());
+        }
     }
     Run {
         end: low.end.max(high.end),

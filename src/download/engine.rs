@@ -35,8 +35,9 @@ use super::wall::WallSearch;
 /// are still on their way. Each holds about a chunk of rows, so this bounds the memory.
 const MAX_ACTIVE: usize = 4;
 
-/// Months encoded at once: each holds a row group. Others wait with all their rows on disk.
-const MAX_PUBLISHING: usize = 2;
+/// Months encoded at once: each holds a row group and its dictionary, some 6 MiB. Others wait with
+/// all their rows on disk; one core encodes faster than any source answers.
+const MAX_PUBLISHING: usize = 1;
 
 /// Writes to disk under way before asking pauses: a slow disk slows the asking, not fills memory.
 const MAX_DISK: usize = 4;

@@ -10,6 +10,10 @@ use sha2::{Digest, Sha256};
 use crate::domain::{Epoch, Record};
 
 const SECS_PER_DAY: i64 = 86_400;
+/// Bytes of an epoch or a price.
+const NUMBER_BYTES: usize = 8;
+/// Rows turned into bytes at once: 16 KiB of ticks.
+const ROWS_AT_ONCE: usize = 1024;
 
 /// Hash of the rows of one UTC day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,29 +61,34 @@ impl RowsDigest {
     }
 
     /// Adds rows.
-    pub fn update<R: Record>(&mut self, records: &[R]) {
-        let same_day = |a: &R, b: &R| day_number(a.epoch()) == day_number(b.epoch());
-        for rows in records.chunk_by(same_day) {
-            self.update_one_day(rows);
+    pub fn update<R: Record>(&mut self, mut rows: &[R]) {
+        while let Some(first) = rows.first() {
+            let secs = first.epoch().secs();
+            let midnight = secs.wrapping_sub(secs.rem_euclid(SECS_PER_DAY));
+            let secs_in = |row: &R| row.epoch().secs().wrapping_sub(midnight).cast_unsigned();
+            let is_other_day = |row: &R| secs_in(row) >= SECS_PER_DAY.cast_unsigned();
+            let n_rows = rows.iter().position(is_other_day).unwrap_or(rows.len());
+            let (of_day, rest) = rows.split_at(n_rows);
+            self.update_one_day(day_number(first.epoch()), of_day);
+            rows = rest;
         }
     }
 
-    fn update_one_day<R: Record>(&mut self, rows: &[R]) {
-        let Some(first) = rows.first() else { return };
-        self.buffer.clear();
-        for row in rows {
-            push_row(&mut self.buffer, row);
-        }
-        let number = day_number(first.epoch());
+    fn update_one_day<R: Record>(&mut self, number: i64, rows: &[R]) {
         if self.day.as_ref().is_none_or(|day| day.number != number) {
             self.close_day();
         }
         let day =
             self.day.get_or_insert_with(|| OpenDay { number, n_rows: 0, hash: Sha256::new() });
-        day.hash.update(&self.buffer);
         day.n_rows += rows.len() as u64;
-        self.total.update(&self.buffer);
         self.n_rows += rows.len() as u64;
+        // Hashed twice while the bytes are still in the first-level cache.
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            self.buffer.clear();
+            push_rows(&mut self.buffer, rows);
+            day.hash.update(&self.buffer);
+            self.total.update(&self.buffer);
+        }
     }
 
     /// Ends with the last row and returns the hashes.
@@ -103,11 +112,17 @@ impl RowsDigest {
     }
 }
 
-/// Appends the bytes that stand for one row in every hash: also the row form of staged segments.
-pub fn push_row<R: Record>(bytes: &mut Vec<u8>, row: &R) {
-    bytes.extend_from_slice(&row.epoch().secs().to_le_bytes());
-    for price in row.prices().as_ref() {
-        bytes.extend_from_slice(&price.to_le_bytes());
+/// Appends the bytes that stand for rows in every hash: also the row form of staged segments.
+pub fn push_rows<R: Record>(bytes: &mut Vec<u8>, rows: &[R]) {
+    let width = NUMBER_BYTES * (1 + R::COLUMNS.len());
+    let start = bytes.len();
+    bytes.resize(start + rows.len() * width, 0);
+    for (bytes, row) in bytes[start..].chunks_exact_mut(width).zip(rows) {
+        let (epoch, prices) = bytes.split_at_mut(NUMBER_BYTES);
+        epoch.copy_from_slice(&row.epoch().secs().to_le_bytes());
+        for (bytes, price) in prices.chunks_exact_mut(NUMBER_BYTES).zip(row.prices().as_ref()) {
+            bytes.copy_from_slice(&price.to_le_bytes());
+        }
     }
 }
 

@@ -175,10 +175,23 @@ impl<R: Record> Encoder<R> {
 
     /// Adds the next row.
     pub(super) fn push(&mut self, row: R) -> Result<(), StoreError> {
-        self.first.get_or_insert(row.epoch());
-        self.last = Some(row.epoch());
-        self.pending.push(row);
-        if self.pending.len() == BATCH_ROWS { self.write_pending() } else { Ok(()) }
+        self.extend(&[row])
+    }
+
+    /// Adds the next rows.
+    pub(super) fn extend(&mut self, mut rows: &[R]) -> Result<(), StoreError> {
+        self.first = self.first.or(rows.first().map(R::epoch));
+        self.last = rows.last().map(R::epoch).or(self.last);
+        while !rows.is_empty() {
+            let n_fitting = rows.len().min(BATCH_ROWS - self.pending.len());
+            let (fitting, rest) = rows.split_at(n_fitting);
+            self.pending.extend_from_slice(fitting);
+            if self.pending.len() == BATCH_ROWS {
+                self.write_pending()?;
+            }
+            rows = rest;
+        }
+        Ok(())
     }
 
     /// Ends the file with the footer that `describe` makes of the hashes of its rows.

@@ -10,13 +10,13 @@ use crate::domain::{
 };
 use crate::format::RowsDigests;
 
-use super::read::Rows;
+use super::read::{RowStream, Rows};
 use super::segment::{SegmentRows, StagedSegment};
 
 /// Findings of one sort that are listed; the rest is only counted.
 const MAX_LISTED: usize = 20;
 
-/// The merged rows, one after the other.
+/// The merged rows, some at a time.
 pub(super) struct Merge<R> {
     published: Option<Published<R>>,
     waiting: VecDeque<StagedSegment>,
@@ -83,11 +83,40 @@ impl<R: Record> Merge<R> {
         })
     }
 
-    /// The next row, or `None` behind the last.
-    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
-        let Some(epoch) = self.open_up_to_lowest()? else { return Ok(None) };
+    /// Appends the next rows to `rows`; returns whether there were any.
+    pub(super) fn next_rows(&mut self, rows: &mut Vec<R>) -> Result<bool, StoreError> {
+        let Some(epoch) = self.open_up_to_lowest()? else { return Ok(false) };
         // A segment stays until its range ends: what it does not hold, the source does not have.
         self.open.retain(|segment| segment.end > epoch);
+        if !self.take_alone(epoch, rows)? {
+            rows.extend(self.merge_row(epoch)?);
+        }
+        Ok(true)
+    }
+
+    /// Takes what only the published file, or only one segment, has to say. Returns whether that
+    /// is so: from `epoch` on, for the rows that are at hand, up to where another one has its say.
+    fn take_alone(&mut self, epoch: Epoch, rows: &mut Vec<R>) -> Result<bool, StoreError> {
+        let waiting = self.waiting.front().map(|segment| segment.range.start());
+        let until = |other: Option<Epoch>| waiting.into_iter().chain(other).min();
+        let published = self.published.as_mut().filter(|published| published.head.is_some());
+        match (published, self.open.as_mut_slice()) {
+            (Some(published), []) => {
+                take_until(&mut published.rows, &mut published.head, until(None), rows)
+            }
+            (published, [segment]) => {
+                let published = published.and_then(|published| published.head);
+                if segment.head.is_none() || published.is_some_and(|row| row.epoch() == epoch) {
+                    return Ok(false);
+                }
+                let published = published.map_or(segment.end, |row| row.epoch().min(segment.end));
+                take_until(&mut segment.rows, &mut segment.head, until(Some(published)), rows)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn merge_row(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
         let mut published = self.take_published(epoch)?;
         let mut is_asked = false;
         self.answers.clear();
@@ -184,6 +213,26 @@ impl<R: Record> OpenSegment<R> {
         let next = self.rows.next_row()?;
         Ok(std::mem::replace(&mut self.head, next))
     }
+}
+
+/// Takes the head and the rows at hand behind it, up to the second `until`; tells whether there
+/// were any.
+fn take_until<R: Record>(
+    source: &mut impl RowStream<R>,
+    head: &mut Option<R>,
+    until: Option<Epoch>,
+    rows: &mut Vec<R>,
+) -> Result<bool, StoreError> {
+    let is_before = |row: &R| until.is_none_or(|until| row.epoch() < until);
+    let Some(first) = head.filter(is_before) else { return Ok(false) };
+    rows.push(first);
+    let ahead = source.ahead()?;
+    // They ascend, as far as was checked; what follows one that does not is merged row by row.
+    let n_rows = ahead.partition_point(is_before);
+    rows.extend_from_slice(&ahead[..n_rows]);
+    source.pass(n_rows);
+    *head = source.next_row()?;
+    Ok(true)
 }
 
 impl Accepted {

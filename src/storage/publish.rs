@@ -30,6 +30,9 @@ use super::segment::StagedSegment;
 use super::staging::{Intent, Staging, file_name};
 use super::{Access, ParquetStore, describe, space, watermark};
 
+/// Merged rows handed to the encoder at once.
+const ROWS_AT_ONCE: usize = 4096;
+
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
 /// A published file that turns out to be damaged on the way is set aside; its good days are staged
@@ -334,12 +337,15 @@ impl<'a> Work<'a> {
         let mut merge =
             Merge::new(self.key, published, &self.segments, self.publication.restatements)?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
-        let mut n_rows = 0;
-        while let Some(row) = merge.next_row()? {
-            self.store.stop.check_at(n_rows)?;
-            n_rows += 1;
-            encoder.push(row)?;
+        let mut rows = Vec::new();
+        while merge.next_rows(&mut rows)? {
+            if rows.len() >= ROWS_AT_ONCE {
+                self.store.stop.check()?;
+                encoder.extend(&rows)?;
+                rows.clear();
+            }
         }
+        encoder.extend(&rows)?;
         let facts = encoder.finish(|rows| self.footer(rows))?;
         Ok((facts, merge.finish()))
     }

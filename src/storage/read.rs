@@ -2,7 +2,6 @@
 //!
 //! Only what the writer needs; judging an archive is the work of `integrity`, with its own reader.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -146,7 +145,8 @@ impl PartitionFile {
         Ok(Rows {
             path: self.path.clone(),
             reader,
-            batch: VecDeque::new(),
+            batch: Vec::new(),
+            n_passed: 0,
             digest: RowsDigest::new(),
         })
     }
@@ -206,33 +206,57 @@ fn footer_of(metadata: &ArrowReaderMetadata) -> Result<Footer, FooterError> {
     Footer::from_pairs(|key| pairs?.iter().find(|pair| pair.key == key)?.value.as_deref())
 }
 
-/// The rows of a file, one after the other; hashes them on the way.
+/// Rows that come some at a time.
+pub(super) trait RowStream<R: Record> {
+    /// The rows that come next, at least one; none behind the last.
+    fn ahead(&mut self) -> Result<&[R], StoreError>;
+
+    /// Goes on behind the first `n_rows` of the rows that are ahead.
+    fn pass(&mut self, n_rows: usize);
+
+    /// The next row, or `None` behind the last.
+    fn next_row(&mut self) -> Result<Option<R>, StoreError> {
+        let row = self.ahead()?.first().copied();
+        self.pass(usize::from(row.is_some()));
+        Ok(row)
+    }
+}
+
+/// The rows of a file, batch by batch; hashes them on the way.
 pub(super) struct Rows<R> {
     path: PathBuf,
     reader: ParquetRecordBatchReader,
-    batch: VecDeque<R>,
+    batch: Vec<R>,
+    n_passed: usize,
     digest: RowsDigest,
 }
 
-impl<R: Record> Rows<R> {
-    /// The next row, or `None` behind the last.
-    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
-        while self.batch.is_empty() {
+impl<R: Record> RowStream<R> for Rows<R> {
+    fn ahead(&mut self) -> Result<&[R], StoreError> {
+        while self.n_passed == self.batch.len() {
             let next = || self.reader.next().transpose().map_err(ParquetError::from);
             match without_panic(&self.path, next)? {
-                Some(batch) => self.batch = self.decode(&batch)?,
-                None => return Ok(None),
+                Some(batch) => self.decode(&batch)?,
+                None => break,
             }
         }
-        Ok(self.batch.pop_front())
+        Ok(&self.batch[self.n_passed..])
     }
 
+    fn pass(&mut self, n_rows: usize) {
+        self.n_passed += n_rows;
+    }
+}
+
+impl<R: Record> Rows<R> {
     /// What the rows that were read hash to.
     pub(super) fn digests(self) -> RowsDigests {
         self.digest.finish()
     }
 
-    fn decode(&mut self, batch: &RecordBatch) -> Result<VecDeque<R>, StoreError> {
+    fn decode(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        self.batch.clear();
+        self.n_passed = 0;
         let missing = |name: &str| damaged(&self.path, format!("has no usable column `{name}`"));
         let epochs = batch
             .column_by_name(EPOCH)
@@ -247,16 +271,14 @@ impl<R: Record> Rows<R> {
             prices.push(column.values());
         }
         let mut row_prices = vec![0.0; prices.len()];
-        let rows: Vec<R> = (0..batch.num_rows())
-            .map(|row| {
-                for (price, column) in row_prices.iter_mut().zip(&prices) {
-                    *price = column[row];
-                }
-                R::from_parts(Epoch::new(epochs.value(row)), &row_prices)
-            })
-            .collect();
-        self.digest.update(&rows);
-        Ok(rows.into())
+        self.batch.extend((0..batch.num_rows()).map(|row| {
+            for (price, column) in row_prices.iter_mut().zip(&prices) {
+                *price = column[row];
+            }
+            R::from_parts(Epoch::new(epochs.value(row)), &row_prices)
+        }));
+        self.digest.update(&self.batch);
+        Ok(())
     }
 }
 

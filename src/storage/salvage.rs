@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::format::digest::DayDigest;
 use crate::format::{Footer, RowsDigest, Sidecar};
 
-use super::read::{BATCH_ROWS, PartitionFile, Unusable};
+use super::read::{BATCH_ROWS, PartitionFile, RowStream, Unusable};
 use super::segment::Origin;
 use super::staging::Staging;
 

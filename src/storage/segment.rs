@@ -1,34 +1,40 @@
 //! The file form of a segment: one JSON line that says what it is, then the raw rows.
 //!
-//! The rows are the very bytes that `rows_sha256` hashes. The header is sealed by a hash of its
-//! own: a flipped digit in it could otherwise claim seconds that nobody ever answered for.
+//! The rows are the very bytes that `rows_sha256` hashes, but a checksum is enough here: a segment
+//! lives from its answers to the end of its month, and a second SHA-256 of every row would cost as
+//! much as reading the answers. The header is sealed by a hash of its own: a flipped digit in it
+//! could otherwise claim seconds that nobody ever answered for.
 
 use std::fs::File;
+use std::hash::Hasher;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use twox_hash::XxHash64;
 
 use crate::domain::{
     CoverageState, Epoch, EpochRange, Finding, PartitionKey, RangeSet, Record, Segment, StoreError,
 };
-use crate::format::digest::{hex, push_row};
+use crate::format::digest::{hex, push_rows};
 
 use super::atomic::Draft;
 use super::errors::{damaged, io_error};
+use super::read::RowStream;
 
 /// First value of every header.
 const MAGIC: &str = "titan-segment";
 /// Staged files live from one run to the next, so another version is set aside, not migrated.
-const SEGMENT_VERSION: u32 = 1;
+const SEGMENT_VERSION: u32 = 2;
 /// A header is about 400 bytes, and each finding it carries as much again; more is no header.
 const MAX_HEADER_BYTES: u64 = 512 * 1024;
 /// Findings one header carries at most; a run keeps no more of one partition.
 const MAX_FINDINGS: usize = 200;
-/// Rows turned into bytes at once.
+/// Rows turned into bytes, or back, at once.
 const ROWS_AT_ONCE: usize = 4096;
+/// Bytes read at once while the header is looked for; rows are read in blocks of their own.
+const HEADER_BLOCK_BYTES: usize = 4096;
 
 /// What a segment file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +56,8 @@ pub(super) struct SegmentHeader {
     pub(super) n_duplicates: u64,
     /// Rows behind the header.
     pub(super) n_rows: u64,
-    rows_sha256: String,
+    /// xxHash64 of the rows, as 16 hexadecimal digits.
+    rows_xxh64: String,
     /// What is known of its seconds: `answered` or `inherited`; or `failed` for seconds that were
     /// answered once and whose rows are lost.
     #[serde(default = "answered", skip_serializing_if = "is_answered")]
@@ -116,7 +123,7 @@ impl SegmentHeader {
             pip_size: segment.pip_size,
             n_duplicates: segment.n_duplicates,
             n_rows: segment.records.len() as u64,
-            rows_sha256: rows_sha256(&segment.records),
+            rows_xxh64: rows_xxh64(&segment.records),
             state,
             salvaged,
             findings: notes.findings.iter().take(MAX_FINDINGS).cloned().collect(),
@@ -182,7 +189,7 @@ impl StagedSegment {
     pub(super) fn order(&self) -> impl Ord + use<> {
         let header = &self.header;
         let asked = (header.asked_first, header.asked_last);
-        (self.range, asked, header.rows_sha256.clone(), self.path.clone())
+        (self.range, asked, header.rows_xxh64.clone(), self.path.clone())
     }
 }
 
@@ -209,13 +216,13 @@ pub(super) fn write<R: Record>(
     sink.write_all(&bytes).map_err(failed)?;
     for rows in segment.records.chunks(ROWS_AT_ONCE) {
         bytes.clear();
-        rows.iter().for_each(|row| push_row(&mut bytes, row));
+        push_rows(&mut bytes, rows);
         sink.write_all(&bytes).map_err(failed)?;
     }
     sink.flush().map_err(failed)
 }
 
-/// Reads all of `path` and tells whether it is a whole segment of `key`: header, length, hash,
+/// Reads all of `path` and tells whether it is a whole segment of `key`: header, length, checksum,
 /// order and range of its rows.
 pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
     let (header, mut rows) = open::<R>(path)?;
@@ -224,35 +231,37 @@ pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<Staged
     }
     let range = EpochRange::new(header.start, header.end)
         .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
-    let mut hash = Sha256::new();
-    let mut bytes = Vec::new();
+    let mut hash = XxHash64::with_seed(0);
     let mut last = None;
-    for _ in 0..header.n_rows {
-        let row = rows.read_row()?;
-        let epoch = row.epoch();
-        if !range.contains(epoch) || last.is_some_and(|last| epoch <= last) {
-            return Err(Refused::Damaged(format!("has a misplaced row at {epoch}")));
+    while rows.read_block()? {
+        hash.write(&rows.bytes);
+        for row in &rows.rows {
+            let epoch = row.epoch();
+            if !range.contains(epoch) || last.is_some_and(|last| epoch <= last) {
+                return Err(Refused::Damaged(format!("has a misplaced row at {epoch}")));
+            }
+            last = Some(epoch);
         }
-        last = Some(epoch);
-        bytes.clear();
-        push_row(&mut bytes, &row);
-        hash.update(&bytes);
     }
     if rows.is_more()? {
         return Err(Refused::Damaged("is longer than its header says".into()));
     }
-    if hex(&hash.finalize()) != header.rows_sha256 {
+    if checksum(&hash) != header.rows_xxh64 {
         return Err(Refused::Damaged("holds other rows than its header promises".into()));
     }
     Ok(StagedSegment { path: path.to_path_buf(), header, range, last_row: last })
 }
 
-/// The rows of a segment file, one after the other.
+/// The rows of a segment file, a block at a time.
 pub(super) struct SegmentRows<R> {
     path: PathBuf,
     source: BufReader<File>,
+    /// Rows behind the block.
     n_left: u64,
-    row: PhantomData<R>,
+    bytes: Vec<u8>,
+    /// The block, decoded.
+    rows: Vec<R>,
+    n_passed: usize,
 }
 
 impl<R: Record> SegmentRows<R> {
@@ -265,39 +274,24 @@ impl<R: Record> SegmentRows<R> {
         }
     }
 
-    /// The next row, or `None` behind the last.
-    pub(super) fn next_row(&mut self) -> Result<Option<R>, StoreError> {
-        if self.n_left == 0 {
-            return Ok(None);
-        }
-        self.n_left -= 1;
-        match self.read_row() {
-            Ok(row) => Ok(Some(row)),
-            Err(Refused::Failed(error)) => Err(error),
-            Err(Refused::Damaged(problem)) => Err(damaged(&self.path, problem)),
-        }
-    }
-
-    fn read_row(&mut self) -> Result<R, Refused> {
-        let epoch = i64::from_le_bytes(self.read_number()?);
-        // No record kind has more columns than a candle.
-        let mut prices = [0.0; 8];
-        let prices = &mut prices[..R::COLUMNS.len()];
-        for price in prices.iter_mut() {
-            *price = f64::from_le_bytes(self.read_number()?);
-        }
-        Ok(R::from_parts(Epoch::new(epoch), prices))
-    }
-
-    fn read_number(&mut self) -> Result<[u8; 8], Refused> {
-        let mut bytes = [0; 8];
-        match self.source.read_exact(&mut bytes) {
-            Ok(()) => Ok(bytes),
+    /// Reads the next block; tells whether there was one.
+    fn read_block(&mut self) -> Result<bool, Refused> {
+        let n_rows = self.n_left.min(ROWS_AT_ONCE as u64);
+        self.n_left -= n_rows;
+        let width = size_of::<u64>() * (1 + R::COLUMNS.len());
+        // At most `ROWS_AT_ONCE`, so it fits.
+        self.bytes.resize(n_rows as usize * width, 0);
+        self.rows.clear();
+        self.n_passed = 0;
+        match self.source.read_exact(&mut self.bytes) {
+            Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Err(Refused::Damaged("is shorter than its header says".into()))
+                return Err(Refused::Damaged("is shorter than its header says".into()));
             }
-            Err(error) => Err(Refused::Failed(io_error("read", &self.path)(error))),
+            Err(error) => return Err(Refused::Failed(io_error("read", &self.path)(error))),
         }
+        self.rows.extend(self.bytes.chunks_exact(width).map(row_of::<R>));
+        Ok(!self.rows.is_empty())
     }
 
     fn is_more(&mut self) -> Result<bool, Refused> {
@@ -307,28 +301,67 @@ impl<R: Record> SegmentRows<R> {
     }
 }
 
+impl<R: Record> RowStream<R> for SegmentRows<R> {
+    fn ahead(&mut self) -> Result<&[R], StoreError> {
+        if self.n_passed == self.rows.len() {
+            self.read_block().map_err(|refused| match refused {
+                Refused::Failed(error) => error,
+                Refused::Damaged(problem) => damaged(&self.path, problem),
+            })?;
+        }
+        Ok(&self.rows[self.n_passed..])
+    }
+
+    fn pass(&mut self, n_rows: usize) {
+        self.n_passed += n_rows;
+    }
+}
+
+/// Undoes [`push_rows`] for one row.
+fn row_of<R: Record>(bytes: &[u8]) -> R {
+    let mut numbers = bytes.as_chunks::<8>().0.iter();
+    let epoch = numbers.next().map_or(0, |bytes| i64::from_le_bytes(*bytes));
+    // No record kind has more columns than a candle.
+    let mut prices = [0.0; 8];
+    for (price, bytes) in prices.iter_mut().zip(numbers) {
+        *price = f64::from_le_bytes(*bytes);
+    }
+    R::from_parts(Epoch::new(epoch), &prices[..R::COLUMNS.len()])
+}
+
 fn open<R: Record>(path: &Path) -> Result<(SegmentHeader, SegmentRows<R>), Refused> {
     let failed = |doing| move |error| Refused::Failed(io_error(doing, path)(error));
     let file = File::open(path).map_err(failed("open"))?;
-    let mut source = BufReader::with_capacity(64 * 1024, file);
+    let mut source = BufReader::with_capacity(HEADER_BLOCK_BYTES, file);
     let mut line = Vec::new();
     let mut head = source.by_ref().take(MAX_HEADER_BYTES);
     head.read_until(b'\n', &mut line).map_err(failed("read"))?;
     let header: SegmentHeader = serde_json::from_slice(&line)
         .map_err(|_| Refused::Damaged("has no header that this version can read".into()))?;
-    let n_left = header.n_rows;
-    Ok((header, SegmentRows { path: path.to_path_buf(), source, n_left, row: PhantomData }))
+    let rows = SegmentRows {
+        path: path.to_path_buf(),
+        source,
+        n_left: header.n_rows,
+        bytes: Vec::new(),
+        rows: Vec::new(),
+        n_passed: 0,
+    };
+    Ok((header, rows))
 }
 
-fn rows_sha256<R: Record>(records: &[R]) -> String {
-    let mut hash = Sha256::new();
+fn rows_xxh64<R: Record>(records: &[R]) -> String {
+    let mut hash = XxHash64::with_seed(0);
     let mut bytes = Vec::new();
     for rows in records.chunks(ROWS_AT_ONCE) {
         bytes.clear();
-        rows.iter().for_each(|row| push_row(&mut bytes, row));
-        hash.update(&bytes);
+        push_rows(&mut bytes, rows);
+        hash.write(&bytes);
     }
-    hex(&hash.finalize())
+    checksum(&hash)
+}
+
+fn checksum(hash: &XxHash64) -> String {
+    format!("{:016x}", hash.finish())
 }
 
 fn series_name(key: &PartitionKey) -> String {

@@ -101,7 +101,7 @@ fn staged_answers_that_cannot_be_trusted_are_set_aside_and_told() {
     type Spoil = fn(String) -> String;
     let spoils: [(&str, Spoil); 3] = [
         ("of a later version", |text| {
-            text.replacen("\"format_version\":1", "\"format_version\":9", 1)
+            text.replacen("\"format_version\":2", "\"format_version\":9", 1)
         }),
         ("with another header", |text| {
             text.replacen("\"n_duplicates\":0", "\"n_duplicates\":3", 1)

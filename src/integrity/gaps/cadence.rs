@@ -104,6 +104,20 @@ impl Cadence {
         self.run.n += 1;
     }
 
+    /// The interval of the last rows, and the second up to which more of it need only be counted;
+    /// none before the second row.
+    pub(super) fn steady(&self) -> Option<(i64, Epoch)> {
+        let Run { interval_secs, hour_end, n, .. } = self.run;
+        (n > 0).then_some((interval_secs, hour_end))
+    }
+
+    /// Counts so many more intervals of the last rows; the rows must lie before the second that
+    /// [`steady`](Self::steady) names.
+    pub(super) fn push_steady(&mut self, n: usize) {
+        // At most one a second, for an hour.
+        self.run.n += u32::try_from(n).unwrap_or(0);
+    }
+
     /// Counts what is still held back; to be called before anything is asked.
     pub(super) fn flush(&mut self) {
         let Run { interval_secs, hour, n, .. } = self.run;
@@ -111,6 +125,13 @@ impl Cadence {
         self.n_intervals += u64::from(n);
         self.total_secs += i64::from(n) * interval_secs;
         self.run.n = 0;
+    }
+
+    /// All that was counted.
+    #[cfg(test)]
+    pub(super) fn state(&mut self) -> (Vec<[u32; N_BINS]>, u64, i64) {
+        self.flush();
+        (self.bins.clone(), self.n_intervals, self.total_secs)
     }
 
     pub(super) fn n_intervals(&self) -> i64 {

@@ -46,6 +46,11 @@ impl Longest {
         Self { floor_secs, longest_dropped: 0, kept: Vec::new() }
     }
 
+    /// Distances up to this need not be offered.
+    pub(super) fn floor_secs(&self) -> i64 {
+        self.floor_secs
+    }
+
     /// Offers what lies between two rows.
     pub(super) fn offer_between(&mut self, before: Epoch, behind: Epoch) {
         if behind.since(before) > self.floor_secs {

@@ -82,10 +82,37 @@ impl<'a> GapFinder<'a> {
     }
 
     /// Adds the next rows; one that is not after the row before it is passed over.
-    pub fn update<R: Record>(&mut self, rows: &[R]) {
-        for row in rows {
-            self.push(row.epoch());
+    pub fn update<R: Record>(&mut self, mut rows: &[R]) {
+        while let Some((row, behind)) = rows.split_first() {
+            let n_steady = self.pass_steady(rows);
+            if n_steady == 0 {
+                self.push(row.epoch());
+            }
+            rows = if n_steady == 0 { behind } else { &rows[n_steady..] };
         }
+    }
+
+    /// Takes the rows at the head that only repeat the interval before them: the same as pushing
+    /// each, and nearly all rows of a series with a fixed cadence. Returns how many.
+    fn pass_steady<R: Record>(&mut self, rows: &[R]) -> usize {
+        let (Some(last), Some((interval, until))) = (self.mark, self.cadence.steady()) else {
+            return 0;
+        };
+        let is_remarkable = interval > self.old_threshold() || interval > self.longest.floor_secs();
+        if is_remarkable || self.before != self.mark {
+            return 0;
+        }
+        let until = self.stretch().map_or(until, |stretch| until.min(stretch.end()));
+        let is_steady = |(row, n): &(&R, i64)| {
+            let expected = last.plus(n * interval);
+            row.epoch() == expected && expected < until
+        };
+        let n_steady = rows.iter().zip(1..).take_while(is_steady).count();
+        let n = i64::try_from(n_steady).unwrap_or(0);
+        self.cadence.push_steady(n_steady);
+        self.mark = Some(last.plus(n * interval));
+        self.before = self.mark;
+        n_steady
     }
 
     /// Ends with the last row.
@@ -145,9 +172,11 @@ impl<'a> GapFinder<'a> {
     }
 
     fn count_old(&mut self, interval_secs: i64) {
-        let old_threshold =
-            self.kind.granularity().map_or(OLD_TICK_THRESHOLD_SECS, Granularity::secs);
-        self.gaps_detected += u64::from(interval_secs > old_threshold);
+        self.gaps_detected += u64::from(interval_secs > self.old_threshold());
+    }
+
+    fn old_threshold(&self) -> i64 {
+        self.kind.granularity().map_or(OLD_TICK_THRESHOLD_SECS, Granularity::secs)
     }
 
     /// The stretch the rows have reached.

@@ -273,6 +273,28 @@ proptest! {
         prop_assert_eq!(found, brute_force(&seconds, &rows, threshold));
     }
 
+    /// Whatever is counted at once is what counting one by one gives: over hours, edges of answers
+    /// and changes of the interval.
+    #[test]
+    fn steady_rows_count_as_each_of_them_would(
+        runs in proptest::collection::vec((1i64..40, 1usize..400), 1..12),
+        ranges in proptest::collection::vec((0i64..40_000, 1i64..20_000), 0..4),
+        batch in 1usize..700,
+        threshold in proptest::option::of(1i64..30),
+    ) {
+        let ranges: Vec<_> = ranges.iter().map(|(start, len)| (*start, start + len)).collect();
+        let answered = Some(set(&ranges)).filter(|_| !ranges.is_empty());
+        let steps = runs.iter().flat_map(|(step, n)| std::iter::repeat_n(*step, *n));
+        let rows: Vec<_> = steps.scan(0, |at, step| { *at += step; Some(tick(*at, 1.0)) }).collect();
+        let silence = SilenceFacts { gap_threshold_secs: threshold, ..SilenceFacts::default() };
+        let mut at_once = GapFinder::new(Kind::Ticks, answered.as_ref(), &silence);
+        rows.chunks(batch).for_each(|rows| at_once.update(rows));
+        let mut each = GapFinder::new(Kind::Ticks, answered.as_ref(), &silence);
+        rows.iter().for_each(|row| each.push(row.epoch));
+        prop_assert_eq!(at_once.cadence.state(), each.cadence.state());
+        prop_assert_eq!(at_once.finish(), each.finish());
+    }
+
     #[test]
     fn survives_any_rows(epochs in proptest::collection::vec(0i64..i64::from(u32::MAX), 0..50)) {
         let found = find(Kind::Ticks, epochs, None, &SilenceFacts::default());

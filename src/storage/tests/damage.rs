@@ -73,7 +73,7 @@ fn a_spoiled_segment_is_set_aside_and_named() {
     let later = format!("\"end\":{}", START + 900);
     check_spoiled("a header that claims more", |path| replace(path, &end, &later));
     check_spoiled("another version", |path| {
-        replace(path, "\"format_version\":1", "\"format_version\":2");
+        replace(path, "\"format_version\":2", "\"format_version\":3");
     });
     check_spoiled("an unknown key", |path| replace(path, "\"n_rows\"", "\"new\":1,\"n_rows\""));
 }

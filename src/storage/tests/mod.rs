@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::read::PartitionFile;
+use super::read::{PartitionFile, RowStream};
 use super::*;
 use crate::domain::{
     EpochRange, Finding, FindingKind, Gap, GapClass, Inspection, Kind, Month, Publication,

@@ -102,7 +102,7 @@ fn a_segment_without_notes_is_written_as_it_always_was() {
         "pip_size",
         "n_duplicates",
         "n_rows",
-        "rows_sha256",
+        "rows_xxh64",
         "header_sha256",
     ];
     let mut keys = keys;

@@ -1,0 +1,380 @@
+//! Quick readers for what comes by the thousand: the envelope of a message, and pages of ticks.
+//!
+//! A page is a hundred kilobytes of numbers around a few short values. To learn whose answer it is,
+//! the numbers are passed over a block of bytes at a time; to take it in, they are read straight
+//! into columns. Both read only what is written as usual. Whatever is not, good or bad, is left to
+//! the slower readers of `wire`, which decide what it is.
+
+use serde::de::IgnoredAny;
+
+use super::wire::{Envelope, History, HistoryAnswer, Number, Seconds};
+
+/// Bytes looked at together; as many as a vector register or two hold.
+const BLOCK_BYTES: usize = 32;
+
+/// So many digits are exact as a double, and as the quotient of two exact doubles the nearest.
+const MAX_PRICE_DIGITS: usize = 15;
+
+/// Powers of ten that are exact doubles, as many as a price can have decimals.
+const POWERS_OF_TEN: [f64; MAX_PRICE_DIGITS + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// Characters of a price or an epoch and the comma behind it, to guess how many there are.
+const BYTES_PER_NUMBER: usize = 8;
+
+/// The envelope of a message. Arrays and objects in it may be broken: whoever waits for the
+/// message reads them, says so, and knows whom it concerns.
+pub(super) fn envelope(text: &str) -> Option<Envelope> {
+    let mut envelope = Envelope::default();
+    let mut known = Once::default();
+    object(text, |key, value| {
+        match key {
+            "req_id" => envelope.req_id = known.read(0, value)?,
+            "msg_type" => envelope.msg_type = known.read(1, value)?,
+            "error" => envelope.error = known.read::<Option<IgnoredAny>>(2, value)?,
+            "subscription" => envelope.subscription = known.read(3, value)?,
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some(envelope)
+}
+
+/// A page of ticks, or an error in its place.
+pub(super) fn history(text: &str) -> Option<HistoryAnswer> {
+    let mut answer = HistoryAnswer { history: None, pip_size: None, echo_req: None, error: None };
+    let mut known = Once::default();
+    object(text, |key, value| {
+        match key {
+            "history" => {
+                known.note(0)?;
+                answer.history = Some(columns(value)?);
+            }
+            "pip_size" => answer.pip_size = known.read(1, value)?,
+            "echo_req" => answer.echo_req = known.read(2, value)?,
+            "error" => answer.error = known.read(3, value)?,
+            _ => drop(serde_json::from_str::<IgnoredAny>(value).ok()?),
+        }
+        Some(())
+    })?;
+    Some(answer)
+}
+
+fn columns(text: &str) -> Option<History> {
+    let (mut prices, mut times) = (None, None);
+    object(text, |key, value| {
+        match key {
+            "prices" if prices.is_none() => prices = Some(numbers(value, price)?),
+            "times" if times.is_none() => times = Some(numbers(value, seconds)?),
+            _ => return None,
+        }
+        Some(())
+    })?;
+    Some(History { prices: prices?, times: times? })
+}
+
+/// Reads an array of numbers that has no spaces in it.
+fn numbers<T>(text: &str, read: fn(&[u8]) -> Option<(T, usize)>) -> Option<Vec<T>> {
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?.as_bytes();
+    let mut numbers = Vec::with_capacity(inside.len() / BYTES_PER_NUMBER + 1);
+    let mut rest = inside;
+    while !rest.is_empty() {
+        let (number, len) = read(rest)?;
+        numbers.push(number);
+        rest = match rest.get(len..)? {
+            [] => break,
+            // Another number has to follow.
+            [b',', rest @ ..] if !rest.is_empty() => rest,
+            _ => return None,
+        };
+    }
+    Some(numbers)
+}
+
+/// Reads a price without a sign or an exponent, and tells its length.
+///
+/// Its digits without the point are a whole number below 10^15, and that divided by a power of ten
+/// is the nearest double to the price, because both are exact and division rounds correctly.
+fn price(text: &[u8]) -> Option<(Number, usize)> {
+    let (whole, n_whole) = digits(text)?;
+    let (value, n_decimals, len) = match text.get(n_whole) {
+        Some(b'.') => {
+            let (decimals, n_decimals) = digits_after(whole, &text[n_whole + 1..]);
+            (decimals, n_decimals, n_whole + 1 + n_decimals)
+        }
+        _ => (whole, 0, n_whole),
+    };
+    let is_cut = len == n_whole + 1;
+    if is_cut || n_whole + n_decimals > MAX_PRICE_DIGITS {
+        return None;
+    }
+    #[allow(clippy::cast_precision_loss)] // at most 15 digits
+    Some((Number(value as f64 / POWERS_OF_TEN[n_decimals]), len))
+}
+
+/// Reads an epoch and tells its length.
+fn seconds(text: &[u8]) -> Option<(Seconds, usize)> {
+    let (value, len) = digits(text)?;
+    let secs = i64::try_from(value).ok().filter(|secs| *secs <= Seconds::MAX)?;
+    (len <= MAX_PRICE_DIGITS).then_some((Seconds(secs), len))
+}
+
+/// Digits as JSON has them: at least one, and no zero before others.
+fn digits(text: &[u8]) -> Option<(u64, usize)> {
+    let (value, len) = digits_after(0, text);
+    (len == 1 || (len > 1 && text[0] != b'0')).then_some((value, len))
+}
+
+/// Goes on with a number; the value means something only up to 15 digits in all.
+fn digits_after(mut value: u64, text: &[u8]) -> (u64, usize) {
+    let mut len = 0;
+    while let Some(digit) = text.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        len += 1;
+    }
+    (value, len)
+}
+
+/// Hands every key of an object and the text of its value to `take`, which may give up.
+fn object<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+    let mut cursor = Cursor { text, at: 0 };
+    cursor.pass(b'{')?;
+    loop {
+        let key = cursor.key()?;
+        cursor.pass(b':')?;
+        take(key, cursor.value()?)?;
+        if cursor.pass(b',').is_some() {
+            continue;
+        }
+        cursor.pass(b'}')?;
+        cursor.space();
+        return (cursor.at == text.len()).then_some(());
+    }
+}
+
+/// Notices what is said twice, which is nothing usual.
+#[derive(Default)]
+struct Once([bool; 4]);
+
+impl Once {
+    fn note(&mut self, place: usize) -> Option<()> {
+        let was_seen = std::mem::replace(self.0.get_mut(place)?, true);
+        (!was_seen).then_some(())
+    }
+
+    fn read<'a, T: serde::Deserialize<'a>>(&mut self, place: usize, value: &'a str) -> Option<T> {
+        self.note(place)?;
+        serde_json::from_str(value).ok()
+    }
+}
+
+/// A place in a text.
+struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while self.byte().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Goes on behind `wanted` and the space before it, if it is there.
+    fn pass(&mut self, wanted: u8) -> Option<()> {
+        self.space();
+        (self.byte()? == wanted).then(|| self.at += 1)
+    }
+
+    /// A string of letters, digits and the like.
+    fn key(&mut self) -> Option<&'a str> {
+        self.pass(b'"')?;
+        let rest = &self.text[self.at..];
+        let len = rest.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'_')?;
+        self.at += len + 1;
+        (rest.as_bytes()[len] == b'"').then(|| &rest[..len])
+    }
+
+    /// The text of one value, whatever it is.
+    fn value(&mut self) -> Option<&'a str> {
+        self.space();
+        let start = self.at;
+        match self.byte()? {
+            b'"' => self.quoted()?,
+            b'[' | b'{' => self.nested()?,
+            _ => {
+                let rest = &self.text[self.at..];
+                self.at += rest.find([',', '}', ']', '"', ':'])?;
+            }
+        }
+        self.text.get(start..self.at)
+    }
+
+    /// Passes over a string, escapes and all.
+    fn quoted(&mut self) -> Option<()> {
+        loop {
+            self.at += 1;
+            match self.byte()? {
+                b'"' => break,
+                b'\\' => self.at += 1,
+                _ => {}
+            }
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    /// Passes over an array or object and all that is in it.
+    fn nested(&mut self) -> Option<()> {
+        let mut depth = 0_u32;
+        loop {
+            self.plain();
+            match self.byte()? {
+                b'"' => {
+                    self.quoted()?;
+                    continue;
+                }
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// Passes over blocks that neither begin nor end anything.
+    fn plain(&mut self) {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let (blocks, _) = rest.as_chunks::<BLOCK_BYTES>();
+        // Without branches inside, the compiler looks at a whole block at once.
+        let is_plain = |block: &&[u8; BLOCK_BYTES]| {
+            !block.iter().fold(false, |found, byte| found | is_structure(*byte))
+        };
+        let n_plain = blocks.iter().take_while(is_plain).count();
+        self.at += n_plain * BLOCK_BYTES;
+        let rest = rest.get(n_plain * BLOCK_BYTES..).unwrap_or_default();
+        self.at += rest.iter().take_while(|byte| !is_structure(**byte)).count();
+    }
+}
+
+/// Brackets, braces and quotes. The two of a pair differ from the other pair in one bit.
+fn is_structure(byte: u8) -> bool {
+    let folded = byte | 0x20;
+    (folded == b'{') | (folded == b'}') | (byte == b'"')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::deriv::wire::{read_envelope, read_history};
+
+    /// What decides whose message it is.
+    fn heart(envelope: &Envelope) -> (Option<u64>, &str, bool, Option<&str>) {
+        let subscription = envelope.subscription.as_ref().map(|given| given.id.as_str());
+        let Envelope { req_id, msg_type, error, .. } = envelope;
+        (req_id.0, msg_type.as_str(), error.is_some(), subscription)
+    }
+
+    fn check(text: &str) {
+        let slow = read_envelope(text).ok();
+        let quick = envelope(text);
+        assert!(quick.is_some(), "{text}");
+        assert_eq!(quick.as_ref().map(heart), slow.as_ref().map(heart), "{text}");
+    }
+
+    #[test]
+    fn sees_what_a_whole_reading_sees() {
+        let prices = vec!["1234.56"; 500].join(",");
+        check(&format!(
+            r#"{{"echo_req":{{"ticks_history":"R_100","req_id":1}},"history":{{"prices":[{prices}],"times":[1,2]}},"msg_type":"history","pip_size":2,"req_id":77}}"#
+        ));
+        check(r#"{"req_id":7,"a":"}\"]{","b":[["[",{"]":1}]],"msg_type":"tick"}"#);
+        check("{ \"a\" : [ ] , \"error\" : { \"code\" : \"x\" } }\n");
+        check(r#"{"error":null,"subscription":{"id":"abc"},"req_id":"12"}"#);
+        check(r#"{"msg_type":5,"n":-1.5e3,"t":true,"req_id":{}}"#);
+    }
+
+    #[test]
+    fn leaves_what_is_unusual_to_others() {
+        for odd in [
+            "",
+            "[]",
+            "{}",
+            r#"{"req_id":7"#,
+            r#"{"req_id":7}}"#,
+            r#"{"req_id":7} x"#,
+            r#"{"req_id":7,"req_id":8}"#,
+            r#"{"req\u005fid":7}"#,
+            r#"{"a":[1,2,"req_id":7}"#,
+            r#"{"a":"x,"req_id":7}"#,
+            r#"{"req_id":}"#,
+            r#"{"req_id":7,}"#,
+        ] {
+            assert!(envelope(odd).is_none(), "{odd}");
+        }
+        assert!(envelope(&format!("{{\"a\":{}", "[".repeat(1_000_000))).is_none());
+    }
+
+    const PAGE: &str = r#"{"echo_req":{"start":1,"ticks_history":"R_100"},"history":{"prices":[1.50,2.5,0.25,616],"times":[1,2,1786147200,0]},"msg_type":"history","req_id":7,"pip_size":2}"#;
+
+    #[test]
+    fn reads_a_page_as_the_slow_reader_does() {
+        let quick = history(PAGE).map(|answer| format!("{answer:?}"));
+        assert_eq!(quick, read_history(PAGE).ok().map(|answer| format!("{answer:?}")));
+        assert!(history(r#"{"error":{"code":"x","message":"y"},"req_id":1}"#).is_some());
+        assert!(history(r#"{"history":{"prices":[],"times":[]}}"#).is_some());
+        for odd in ["1.", ".5", "01.5", "-1", "1e5", "1 ", "\"1.5\"", "null", "1,", ",1", "1.5.5"] {
+            let text = format!(r#"{{"history":{{"prices":[{odd}],"times":[1]}}}}"#);
+            assert!(history(&text).is_none(), "{odd}");
+        }
+        let sixteen = r#"{"history":{"prices":[1.234567890123456],"times":[1]}}"#;
+        assert!(history(sixteen).is_none());
+    }
+
+    proptest! {
+        /// Damage never changes whose message it is taken for, as long as both can read it.
+        #[test]
+        fn agrees_with_a_whole_reading(at in 0..PAGE.len(), byte in 0u8..128) {
+            let text = damaged(at, byte);
+            if let (Some(quick), Ok(slow)) = (envelope(&text), read_envelope(&text)) {
+                prop_assert_eq!(heart(&quick), heart(&slow), "{}", text);
+            }
+        }
+
+        /// Whatever the quick reader takes, the slow one takes, and for the same.
+        #[test]
+        fn takes_only_what_the_slow_reader_takes(at in 0..PAGE.len(), byte in 0u8..128) {
+            let text = damaged(at, byte);
+            if let Some(quick) = history(&text) {
+                let slow = read_history(&text).map(|answer| format!("{answer:?}")).ok();
+                prop_assert_eq!(Some(format!("{quick:?}")), slow, "{}", text);
+            }
+        }
+
+        #[test]
+        fn prices_are_the_nearest_double(whole in 0u64..1_000_000_000_000_000, decimals in 0usize..15) {
+            let digits = format!("{whole:0width$}", width = decimals + 1);
+            let (front, back) = digits.split_at(digits.len() - decimals);
+            let text = if back.is_empty() { front.to_owned() } else { format!("{front}.{back}") };
+            let expected: f64 = text.parse().unwrap();
+            let (Number(found), len) = price(text.as_bytes()).unwrap();
+            prop_assert_eq!((found.to_bits(), len), (expected.to_bits(), text.len()));
+        }
+    }
+
+    fn damaged(at: usize, byte: u8) -> String {
+        let mut bytes = PAGE.as_bytes().to_vec();
+        bytes[at] = byte;
+        String::from_utf8(bytes).unwrap()
+    }
+}

@@ -69,7 +69,7 @@ fn assert_watched_files(sandbox: &Sandbox, now: &str) {
     for series in wanted() {
         let name = format!("{}/{}", series.symbol, series.kind.folder());
         let watermark = watermarks["series"][&name]["watermark"].as_i64().expect(&name);
-        let width = series.kind.granularity().map_or(1, |width| i64::from(width.secs()));
+        let width = series.kind.granularity().map_or(1, Granularity::secs);
         assert!(epoch(now).secs() - watermark <= width, "{name}: {watermark}");
     }
 }

@@ -177,8 +177,10 @@ fn a_disk_that_is_too_small_is_said_before_anything_is_asked() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(sandbox.path("data"), "size=700k") else { return };
     let arguments = candles(&server.url, TWENTY_DAYS);
-    let dry = sandbox.run(&[arguments.as_slice(), &["--dry-run"]].concat()).expect(0);
+    // A dry run ends as the run would have at its start.
+    let dry = sandbox.run(&[arguments.as_slice(), &["--dry-run"]].concat()).expect(2);
     assert!(dry.stdout.contains("on disk at once, 700.0 KiB are free"), "{}", dry.stdout);
+    assert_said(&dry, &["the disk is too small for R_100 candles 60s 2026-02"]);
     let ran = sandbox.run(&arguments).expect(2);
     let said = ["the disk is too small for R_100 candles 60s 2026-02", "2 MiB are needed, 0 MiB"];
     assert_said(&ran, &said);

@@ -246,7 +246,7 @@ fn each_end_is_told() {
     let (found, _) = check(&retry, &failing.url, 1, "incomplete");
     assert_eq!(value(&found, "series_up_to_date", &[]), 0.0);
     assert!(!found.contains_key("titan_download_last_success_time_seconds"));
-    check(&["--max-requests", "1", "--no-resume"], &server.url, 3, "budget_spent");
+    check(&["--max-requests", "3", "--no-resume"], &server.url, 3, "budget_spent");
     let (success, _) = check(&[], &server.url, 0, "success");
     let at = value(&success, "last_success_time_seconds", &[]);
     for (more, url, code, word) in [

@@ -62,7 +62,7 @@ fn a_source_that_changed_its_mind_is_refused_until_it_is_accepted() {
     // Asked again by the same source: nothing changes.
     let before = sandbox.content();
     let ran = download(&sandbox, &honest, &["--no-resume", "--dry-run"]).expect(0);
-    assert!(ran.stdout.contains("ask 28d 00h again"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("compare 28d 00h"), "{}", ran.stdout);
     assert!(sandbox.content() == before);
     download(&sandbox, &honest, &["--no-resume"]).expect(0);
     let n_asked = n_pages(&honest.end());

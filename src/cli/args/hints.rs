@@ -39,7 +39,7 @@ const PLACES: [(&str, ValueHint); 6] = [
 ];
 
 /// Options that the short help leaves out: right as they are for nearly everybody.
-const RARE: [&str; 15] = [
+const RARE: [&str; 16] = [
     "accept_restatement",
     "app_id",
     "breaker_cooldown",
@@ -47,6 +47,7 @@ const RARE: [&str; 15] = [
     "chunk_rows",
     "gap_threshold",
     "insecure_ws",
+    "log_file_level",
     "log_format",
     "max_outage",
     "no_resume",

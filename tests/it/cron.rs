@@ -7,11 +7,14 @@ use serde_json::Value;
 use titan_download::domain::{Granularity, Kind, Series};
 
 use crate::process::{Ran, Sandbox, Server};
+use crate::record::{metrics, value};
 use crate::support::{all_rows, epoch, series};
 
 /// Three symbols, two kinds, two widths. Dates as TOML has them, and as texts.
 const CONFIG: &str = "\
 output = \"archive\"
+metrics-file = \"titan.prom\"
+log-file = \"titan.log\"
 rate = \"unlimited\"
 start-date = 2026-03-06
 
@@ -71,7 +74,29 @@ fn assert_watched_files(sandbox: &Sandbox, now: &str) {
         let watermark = watermarks["series"][&name]["watermark"].as_i64().expect(&name);
         let width = series.kind.granularity().map_or(1, Granularity::secs);
         assert!(epoch(now).secs() - watermark <= width, "{name}: {watermark}");
+        let kind = if series.kind == Kind::Ticks { "ticks" } else { "candles" };
+        let bars = series.kind.granularity().map_or(String::new(), |width| width.to_string());
+        let labels =
+            [("symbol", series.symbol.as_str()), ("kind", kind), ("granularity", bars.as_str())];
+        let found = metrics(sandbox);
+        assert_eq!(value(&found, "series_up_to_date", &labels), 1.0, "{name}");
+        let told = value(&found, "series_watermark_epoch_seconds", &labels);
+        assert_eq!(told, watermark as f64, "{name}");
     }
+    let found = metrics(sandbox);
+    assert_eq!(value(&found, "last_exit_code", &[]), 0.0);
+    assert_eq!(value(&found, "last_outcome", &[("outcome", "success")]), 1.0);
+    assert_eq!(value(&found, "run_active", &[]), 0.0);
+    let text = fs::read_to_string(sandbox.path("archive/.titan/last-run.json")).unwrap();
+    let note: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&note["outcome"], &note["exit_code"]), (&"success".into(), &0.into()));
+    assert_eq!(note["series"], 5);
+    assert_eq!(value(&found, "requests_total", &[]), note["requests"].as_f64().unwrap());
+    let n_before = NIGHTS.iter().position(|night| *night == now).unwrap();
+    assert_eq!(note["history"].as_array().unwrap().len(), n_before);
+    // The log tells what the screen did not.
+    let log = fs::read_to_string(sandbox.path("titan.log")).unwrap();
+    assert!(log.lines().filter(|line| line.contains("month published")).count() >= 5, "{log}");
 }
 
 #[test]

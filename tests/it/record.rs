@@ -16,16 +16,16 @@ mod strict;
 
 use strict::{Metric, parse};
 
-type Metrics = BTreeMap<String, Metric>;
+pub(crate) type Metrics = BTreeMap<String, Metric>;
 
 const METRICS: [&str; 2] = ["--metrics-file", "titan.prom"];
 
-fn metrics(sandbox: &Sandbox) -> Metrics {
+pub(crate) fn metrics(sandbox: &Sandbox) -> Metrics {
     parse(&fs::read_to_string(sandbox.path("titan.prom")).unwrap())
 }
 
 #[track_caller]
-fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> f64 {
+pub(crate) fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> f64 {
     let name = format!("titan_download_{name}");
     metrics.get(&name).unwrap_or_else(|| panic!("no {name}")).value(labels)
 }

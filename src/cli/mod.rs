@@ -72,15 +72,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // of them was chosen. An error means that somebody chose before us, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let session = clock::session_id();
-    let variables = match Variables::read() {
-        Ok(variables) => variables,
-        Err(failure) => return told(&failure, "titan-download", &session, false),
-    };
     let typed = match Typed::read(arguments.into_iter().collect()) {
         Ok(typed) => typed,
         Err(said) => return said_by_clap(&said),
     };
     let (name, json) = (typed.command().to_owned(), typed.wants_json());
+    // Help, manual pages and completions do not care for an `.env` of whatever else lies here.
+    let variables = if typed.has_settings() { Variables::read() } else { Ok(Variables::default()) };
+    let variables = match variables {
+        Ok(variables) => variables,
+        Err(failure) => return told(&failure, &name, &session, json),
+    };
     let token = variables.get(TOKEN);
     match parsed(typed, variables) {
         Ok(parsed) => dispatch(&parsed, token, &session),
@@ -130,6 +132,10 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
     let mut log_file = None;
     let talk = settings::talk(talk_args, origins).map_err(Failure::from).and_then(|talk| {
         let terminal = Terminal::new(wants_bars && talk.volume != Volume::Quiet);
+        let written_to = output_of(parsed);
+        if let (Some(file), Some(output)) = (&talk.log_file, written_to) {
+            record::must_lie_outside("--log-file", &file.path, output)?;
+        }
         log_file = logging::start(&talk, &terminal, session)?;
         Ok((talk, terminal))
     });
@@ -154,9 +160,21 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
     exit
 }
 
+/// The archive of a command that writes into it.
+fn output_of(parsed: &Parsed) -> Option<&Path> {
+    match &parsed.cli.command {
+        None => Some(&parsed.cli.download.place.output),
+        Some(Command::Repair(args)) => Some(args.path.as_ref().unwrap_or(&args.place.output)),
+        _ => None,
+    }
+}
+
 /// What a run that writes tells others of itself; nothing if it is to write nothing.
 fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
     let (download, session) = (&parsed.cli.download, session.to_owned());
+    if let (None, Some(metrics)) = (&parsed.cli.command, &download.metrics_file) {
+        record::may_be_replaced(metrics, &download.place.output)?;
+    }
     let writes_nothing = download.dry_run || download.print_config;
     match &parsed.cli.command {
         None if !writes_nothing => RunRecord::begin(Begun {
@@ -168,12 +186,18 @@ fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
         Some(Command::Repair(args)) if !args.dry_run => RunRecord::begin(Begun {
             command: "repair",
             session,
-            output: args.path.as_ref().unwrap_or(&args.place.output).clone(),
+            output: output_of(parsed).unwrap_or(&args.place.output).to_owned(),
             // The metrics are those of the nightly run: a repair by hand is no night.
             metrics_file: None,
         }),
         _ => Ok(RunRecord::idle()),
     }
+}
+
+/// Never shown, not even in part.
+fn no_token() -> Failure {
+    Failure::cannot_start(format!("`{TOKEN}` holds something that is no token"))
+        .with_hint("set it to the token alone, or to nothing: market data needs none")
 }
 
 /// The end of a command that only prints and has no session.
@@ -185,7 +209,7 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
     let Parsed { cli, origins, .. } = parsed;
     let (token, token_origin) = token.unzip();
     let outside = Outside {
-        token: token.and_then(|token| token.into_string().ok()),
+        token: token.map(OsString::into_string).transpose().map_err(|_| no_token())?,
         endpoint: &wiring::endpoint,
         compression: &wiring::check_compression,
     };

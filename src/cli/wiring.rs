@@ -186,10 +186,14 @@ impl Adopter {
     }
 }
 
+/// The partitions of which an archive holds a file, in order; `symbols` limits it to some.
+pub(super) fn files(root: &Path, symbols: &[Symbol]) -> Vec<PartitionKey> {
+    integrity::contents(root, symbols).0
+}
+
 /// The series of which an archive holds a file, in order.
 pub(super) fn series_of(root: &Path) -> Vec<Series> {
-    let (keys, _) = integrity::contents(root, &[]);
-    let mut series: Vec<_> = keys.into_iter().map(|key| key.series).collect();
+    let mut series: Vec<_> = files(root, &[]).into_iter().map(|key| key.series).collect();
     series.dedup();
     series
 }

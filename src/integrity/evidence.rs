@@ -94,12 +94,9 @@ impl Looked<'_> {
         }
         let Some(footer) = &self.examined.footer else { return Remedy::Salvage };
         if footer.key != *self.key {
-            // Rows of another kind cannot be read here; whoever brings the file home reads them.
-            let is_of_another_kind = footer.key.series.kind != self.key.series.kind;
-            return match is_of_another_kind || self.is_whole(footer) {
-                true => Remedy::Return(footer.key.clone()),
-                false => Remedy::Salvage,
-            };
+            // Rows of another kind or month cannot be judged here: whoever brings the file home
+            // reads them, and gives it up if they are not what it promises.
+            return Remedy::Return(footer.key.clone());
         }
         if !self.is_whole(footer) {
             return Remedy::Salvage;
@@ -237,7 +234,8 @@ impl Looked<'_> {
     fn damaged(&self) -> RangeSet {
         let coverage = self.coverage(&Remedy::Salvage);
         let Some(coverage) = coverage else { return RangeSet::new() };
-        let held = coverage.select(CoverageState::is_settled);
+        let is_held = |state| matches!(state, CoverageState::Answered | CoverageState::Inherited);
+        let held = coverage.select(is_held);
         let promised: &[DayDigest] = match (self.own_sidecar(), &self.examined.footer) {
             (Some(sidecar), _) if !sidecar.days.is_empty() => &sidecar.days,
             (_, Some(footer)) => &footer.days,

@@ -118,12 +118,12 @@ impl Walk {
         self.findings.push(finding);
     }
 
-    /// Tells of a link where the archive has files and folders of its own: runs do not follow it.
+    /// Tells of a link where the archive has files and folders of its own. No run follows it, and
+    /// what it leads to may change behind the back of the archive, so nothing is proved by it.
     fn link(&mut self, path: &Path, place: &str) {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
             let expected = "a file or folder of the archive";
-            let finding =
-                Finding::warning(FindingKind::Stranger, place, expected, "a symbolic link");
+            let finding = Finding::error(FindingKind::Stranger, place, expected, "a symbolic link");
             self.findings.push(finding.with_repair("put what it leads to in its place"));
         }
     }

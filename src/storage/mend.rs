@@ -49,8 +49,8 @@ fn judge<R: Record>(remains: &Remains<'_>, key: &PartitionKey) -> Result<(), Sto
     let path = remains.parquet();
     match fs::symlink_metadata(path) {
         Err(_) => return remains.without_file::<R>().map(drop),
-        Ok(found) if found.is_dir() => {
-            let problem = damaged(path, "is a folder");
+        Ok(found) if !found.is_file() && !found.is_symlink() => {
+            let problem = damaged(path, "is no ordinary file");
             remains.set_aside_file(FindingKind::Unreadable, &problem)?;
             return remains.without_file::<R>().map(drop);
         }
@@ -110,8 +110,9 @@ fn rewrite<R: Record>(
     remains.give_up_but::<R>(kind, &damaged(path, problem), sidecar.as_ref(), wrong)
 }
 
-/// Moves a whole file to the place its footer names. Where that is taken, or the file is not whole,
-/// it is given up instead.
+/// Moves a whole file to the place its footer names; one that is not whole, or is there already, is
+/// given up instead. Where another file has its place, both stay: their rows may be nowhere else,
+/// and only a person knows how they came there.
 fn bring_home<R: Record>(
     store: &ParquetStore,
     remains: &Remains<'_>,
@@ -124,8 +125,23 @@ fn bring_home<R: Record>(
         Kind::Ticks => proves_itself::<Tick>(remains, home)?,
         Kind::Candles(_) => proves_itself::<Candle>(remains, home)?,
     };
-    if !(is_whole && is_free(&file) && is_free(&sidecar)) {
+    if !is_whole {
         return judge::<R>(remains, key);
+    }
+    if !is_free(&file) {
+        let at_home = Remains::new(store, home, Access::Owner);
+        let is_there = match home.series.kind {
+            Kind::Ticks => is_twice::<Tick>(remains, &at_home, home)?,
+            Kind::Candles(_) => is_twice::<Candle>(remains, &at_home, home)?,
+        };
+        if is_there {
+            return judge::<R>(remains, key);
+        }
+        let problem = format!(
+            "is the file of {home}, whose place another file has; put both where they belong by \
+             hand, each with its sidecar, and repair again"
+        );
+        return Err(damaged(remains.parquet(), problem));
     }
     store.make_dir_inside(&store.layout.series_dir(&home.series))?;
     tracing::warn!(from = %key, to = %home, "a file lay in the place of another and goes back");
@@ -135,12 +151,25 @@ fn bring_home<R: Record>(
     }
     let at_home = Remains::new(store, home, Access::Owner);
     let is_its_own = remains.read_sidecar()?.is_some_and(|said| at_home.is_about_this(&said));
-    if is_its_own {
+    // A sidecar that stayed at home knows the file, or is made anew from it.
+    if is_its_own && is_free(&sidecar) {
         return atomic::move_aside(remains.sidecar(), &sidecar);
     }
     let folder = Path::new(key.series.symbol.as_str()).join(key.series.kind.folder());
     let [place] = store.quarantine_places(&folder, [&file_name(remains.sidecar())])?;
     atomic::move_aside(remains.sidecar(), &place)
+}
+
+/// Tells whether the same rows lie in their own place as well, whole.
+fn is_twice<R: Record>(
+    remains: &Remains<'_>,
+    at_home: &Remains<'_>,
+    home: &PartitionKey,
+) -> Result<bool, StoreError> {
+    let Ok(file) = PartitionFile::open(remains.parquet()) else { return Ok(false) };
+    let Ok(other) = PartitionFile::open(at_home.parquet()) else { return Ok(false) };
+    let is_same = file.footer.rows_sha256 == other.footer.rows_sha256;
+    Ok(is_same && proves_itself::<R>(at_home, home)?)
 }
 
 fn proves_itself<R: Record>(

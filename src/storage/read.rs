@@ -191,8 +191,12 @@ impl PartitionFile {
 type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), Unusable> {
-    let file =
-        File::open(path).map_err(|error| Unusable::Unknown(io_error("open", path)(error)))?;
+    let unknown = |error| Unusable::Unknown(io_error("open", path)(error));
+    // To open a pipe is to wait for its other end.
+    if !std::fs::metadata(path).map_err(unknown)?.is_file() {
+        return Err(Unusable::Broken(damaged(path, "is no ordinary file")));
+    }
+    let file = File::open(path).map_err(unknown)?;
     let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
     let metadata = without_panic(path, load).map_err(|error| match error {
         StoreError::Damaged { .. } => Unusable::Broken(error),

@@ -111,6 +111,87 @@ fn what_fell_behind_the_wall_is_called_lost_and_all_else_stays() {
     }
 }
 
+const MARCH: &str = "data/R_100/candles_60/2026-03.parquet";
+
+fn beside(parquet: &str) -> String {
+    parquet.replace(".parquet", ".metadata.json")
+}
+
+fn rename(sandbox: &Sandbox, from: &str, to: &str) {
+    fs::rename(sandbox.path(from), sandbox.path(to)).unwrap();
+}
+
+/// Two months changed their names, and the source has neither any more: repairing once took both
+/// for damaged, and only the quarantine had their rows.
+#[test]
+fn months_in_each_others_place_stay_until_a_person_puts_them_back() {
+    let (sandbox, february) = archive();
+    for (one, other) in [(FEBRUARY.to_owned(), MARCH.to_owned()), (beside(FEBRUARY), beside(MARCH))]
+    {
+        rename(&sandbox, &one, "data/held");
+        rename(&sandbox, &other, &one);
+        rename(&sandbox, "data/held", &other);
+    }
+    let server = Server::start_at("1790000000", &["--history-days", "20"]);
+    let ran = repair(&sandbox, &server, &[]).expect(1);
+    assert!(ran.stderr.contains("whose place another file has"), "{}", ran.stderr);
+    assert!(fs::read(sandbox.path(MARCH)).unwrap() == february);
+    assert_eq!(n_pages(&server.end()), 0);
+}
+
+/// A file under a false name whose sidecar stayed where it was: nobody has to be asked.
+#[test]
+fn a_file_under_a_false_name_goes_back_to_its_sidecar() {
+    let (sandbox, february) = archive();
+    rename(&sandbox, FEBRUARY, "data/R_100/candles_60/2026-01.parquet");
+    let server = Server::start(&["--history-days", "20"]);
+    repair(&sandbox, &server, &[]).expect(0);
+    assert!(fs::read(sandbox.path(FEBRUARY)).unwrap() == february);
+    assert_eq!(n_pages(&server.end()), 0);
+    sandbox.run(&["verify", "data"]).expect(0);
+}
+
+/// Of a month without footer and sidecar nobody knows what it held; it is not forgotten for that.
+#[test]
+fn a_month_that_nothing_comes_in_the_place_of_is_named() {
+    let (sandbox, february) = archive();
+    fs::write(sandbox.path(FEBRUARY), &february[..february.len() / 2]).unwrap();
+    fs::remove_file(sidecar_path(&sandbox)).unwrap();
+    let server = Server::start_at("1790000000", &["--history-days", "20"]);
+    let ran = repair(&sandbox, &server, &[]).expect(1);
+    assert!(ran.stderr.contains("nothing came in its place"), "{}", ran.stderr);
+}
+
+/// One file that cannot be what it says stops neither the repair of the others nor the next one.
+#[test]
+fn what_cannot_be_mended_holds_up_nothing_else() {
+    let (sandbox, february) = archive();
+    let future = "data/R_100/candles_60/2036-03.parquet";
+    fs::write(sandbox.path(future), &february).unwrap();
+    spoil(&sandbox);
+    let server = Server::start(&[]);
+    repair(&sandbox, &server, &[]).expect(1);
+    assert!(fs::read(sandbox.path(FEBRUARY)).unwrap() == february);
+    // Now the rows are at home, too, and the other file is set aside, which is told once.
+    repair(&sandbox, &server, &[]).expect(1);
+    repair(&sandbox, &server, &[]).expect(0);
+    sandbox.run(&["verify", "data"]).expect(0);
+}
+
+/// To open a pipe is to wait for its other end.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_pipe_in_the_place_of_a_month_is_not_waited_for() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let (sandbox, february) = archive();
+    fs::remove_file(sandbox.path(FEBRUARY)).unwrap();
+    let mode = Mode::from_raw_mode(0o644);
+    mknodat(CWD, sandbox.path(FEBRUARY), FileType::Fifo, mode, 0).unwrap();
+    let server = Server::start(&[]);
+    repair(&sandbox, &server, &[]).expect(0);
+    assert!(fs::read(sandbox.path(FEBRUARY)).unwrap() == february);
+}
+
 /// Every row is lost and nothing of it can be asked again: no file is left to say so.
 #[test]
 fn days_that_only_the_staging_knows_to_be_lost_are_counted() {

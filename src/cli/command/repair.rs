@@ -10,6 +10,7 @@ use crate::download::{DownloadError, Ending, Order, Orders};
 use crate::format::digest::DayDigest;
 use crate::integrity::{Report, changed_days};
 
+use super::super::clock;
 use super::super::error::{Failure, chain};
 use super::super::exit::ExitCode;
 use super::super::progress::{Progress, Screen};
@@ -21,6 +22,9 @@ use super::super::terminal;
 use super::super::wiring::{self, Parts, Session};
 use super::download::{GO_ON, STOPPING, cannot_print, detail, endpoint_or_demo, hint};
 use super::{Context, mixing};
+
+/// A clock may be off by so much before a month is said not to have begun.
+const CLOCK_SLACK_SECS: i64 = 86_400;
 
 /// A look at what was mended may show more: candles are held against ticks only once both can be
 /// read. What three rounds do not mend, a fourth does not either.
@@ -71,6 +75,10 @@ struct Work<'a> {
     series: Vec<Series>,
 }
 
+/// A file that nobody could read, and of which nothing is known: it may have held anything.
+const GONE: &str = "its file could not be trusted and lies in `.titan/quarantine`, and nothing came \
+                    in its place; if you have a copy, put it back";
+
 /// What a round is about to do; two rounds alike would go on for ever.
 type Intent = (Orders, Vec<(PartitionKey, Remedy)>);
 
@@ -120,10 +128,10 @@ impl Work<'_> {
     }
 
     /// Checks the archive; a signal ends the wait for it.
-    async fn assessed(&self) -> Result<(Report, Vec<Evidence>), Failure> {
+    async fn assessed(&self) -> Result<(Report, Vec<Evidence>, Vec<Evidence>), Failure> {
         let settings = self.settings.clone();
         let check = tokio::task::spawn_blocking(move || wiring::assess(&settings));
-        let (report, mut evidence) = tokio::select! {
+        let (report, evidence) = tokio::select! {
             biased;
             () = self.signals.stop().cancelled() => {
                 let exit = ExitCode::of_signal(self.signals.first());
@@ -135,16 +143,18 @@ impl Work<'_> {
                 Err(panic) => std::panic::resume_unwind(panic.into_panic()),
             },
         };
-        evidence.retain(|evidence| self.settings.is_wanted(evidence.key.series.kind));
-        Ok((report, evidence))
+        // What is not to be repaired still tells how far a symbol reaches.
+        let (wanted, others) =
+            evidence.into_iter().partition(|found| self.settings.is_wanted(found.key.series.kind));
+        Ok((report, wanted, others))
     }
 
     async fn planned(&self, session: &Session) -> Result<Repaired, Failure> {
-        let (report, evidence) = self.assessed().await?;
+        let (report, evidence, others) = self.assessed().await?;
         let mut repaired = Repaired { is_dry_run: true, ..Repaired::default() };
         repaired.note_found(&report);
         repaired.note_left(&report, &evidence);
-        let orders = wiring::orders(&evidence);
+        let orders = self.ordered(&evidence, &others);
         repaired.note_intent(&evidence, &orders);
         if !orders.is_empty() {
             let plan = session.plan_repair(&orders).await.map_err(|error| self.failure(error))?;
@@ -156,24 +166,39 @@ impl Work<'_> {
 
     async fn repaired(&self, session: &mut Session) -> Result<Repaired, Failure> {
         let mut repaired = Repaired::default();
+        let files = self.files();
+        let mut went_home = BTreeSet::new();
         let mut ours = self.locked(session, &mut repaired).await?;
         let mut vacated = BTreeSet::new();
         let mut before: Option<Intent> = None;
         let mut asked: BTreeMap<PartitionKey, RangeSet> = BTreeMap::new();
         for round in 0..=MAX_ROUNDS {
-            let (report, mut evidence) = self.assessed().await?;
+            let (report, mut evidence, others) = self.assessed().await?;
             if round == 0 {
                 repaired.note_found(&report);
             }
             repaired.note_left(&report, &evidence);
             repaired.note_end(&report, &evidence);
             evidence.retain(|found| ours.contains(&found.key.series));
+            let homeless = evidence.iter().filter_map(|found| match &found.remedy {
+                Remedy::Return(home) => Some((found.key.clone(), home.clone())),
+                _ => None,
+            });
+            let homeless: Vec<_> = homeless.collect();
+            let had = self.files();
             if self.brought_home(session, &evidence, &mut ours, &mut vacated, &mut repaired).await?
             {
+                let has = self.files();
+                let is_home = |home: &PartitionKey| has.contains(home) && !had.contains(home);
+                let home = homeless.into_iter().filter(|(_, home)| is_home(home));
+                went_home.extend(home.map(|(key, _)| key));
                 continue;
             }
-            evidence.extend(lost_places(&vacated, &evidence));
-            let orders = wiring::orders(&evidence);
+            let lost = lost_places(&vacated, &evidence);
+            // What could not go home stays where it is, for nobody else knows its rows.
+            evidence.retain(|found| !matches!(found.remedy, Remedy::Return(_)));
+            evidence.extend(lost);
+            let orders = self.ordered(&evidence, &others);
             let intent = (orders.clone(), remedies(&evidence));
             let is_known = before.as_ref() == Some(&intent) || !is_news(&intent, &asked);
             if orders.is_empty() || is_known || round == MAX_ROUNDS {
@@ -188,7 +213,28 @@ impl Work<'_> {
                 break;
             }
         }
+        let left = self.files();
+        for key in files.iter().filter(|key| !left.contains(key) && !went_home.contains(*key)) {
+            repaired.note_problem(key, GONE);
+        }
         Ok(repaired)
+    }
+
+    /// The partitions of what is to be repaired that have a file.
+    fn files(&self) -> BTreeSet<PartitionKey> {
+        let settings = self.settings;
+        let keys = wiring::files(&settings.run.output, &settings.symbols);
+        keys.into_iter().filter(|key| settings.is_wanted(key.series.kind)).collect()
+    }
+
+    /// What is to be asked of what is to be repaired; `others` only tell how far a symbol reaches.
+    fn ordered(&self, evidence: &[Evidence], others: &[Evidence]) -> Orders {
+        let mut orders = wiring::orders(&[evidence, others].concat());
+        orders.0.retain(|key, _| self.settings.is_wanted(key.series.kind));
+        let latest = clock::now().plus(CLOCK_SLACK_SECS);
+        // Nothing can be asked of a month that has not begun; its file, if it had one, is named.
+        orders.0.retain(|key, _| key.month.range().start() < latest);
+        orders
     }
 
     /// Takes the locks of the series that are not held by others.
@@ -259,9 +305,7 @@ impl Work<'_> {
     ) -> Result<(), Failure> {
         match session.mend(&found.key, &found.remedy).await {
             Ok(()) => Ok(()),
-            Err(error @ (StoreError::Stopped | StoreError::Io { .. })) => {
-                Err(self.failure(error.into()))
-            }
+            Err(error) if ends_the_run(&error) => Err(self.failure(error.into())),
             Err(error) => {
                 repaired.note_problem(&found.key, &chain(&error).join(": "));
                 Ok(())
@@ -328,6 +372,19 @@ impl Work<'_> {
             Some(hint) => failure.with_hint(hint),
             None => failure,
         }
+    }
+}
+
+/// Tells whether nothing else could be written either.
+fn ends_the_run(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error {
+        StoreError::Stopped => true,
+        StoreError::Io { source, .. } => matches!(
+            source.kind(),
+            PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull
+        ),
+        _ => false,
     }
 }
 

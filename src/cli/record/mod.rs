@@ -9,6 +9,7 @@ mod last_run;
 mod metrics;
 mod process;
 mod state;
+mod target;
 mod writer;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ use super::exit::ExitCode;
 pub use last_run::RunNote;
 pub(super) use metrics::Asked;
 use state::State;
+pub(super) use target::{may_be_replaced, must_lie_outside};
 use writer::Writer;
 
 /// How long the end of the process waits for the last word.

@@ -43,8 +43,14 @@ impl Process {
 fn mark(pid: u32) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is a name in parentheses and may hold anything. The start is the 22nd.
-    let began = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
+    // The second field is a name in parentheses and may hold anything. The third is its state, the
+    // start is the 22nd.
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    // It has ended, and only nobody has asked how.
+    if fields.first().is_some_and(|state| ["Z", "X"].contains(state)) {
+        return None;
+    }
+    let began = fields.get(19)?;
     let boot: String = boot.chars().filter(char::is_ascii_hexdigit).take(12).collect();
     Some(format!("{boot}-{began}"))
 }

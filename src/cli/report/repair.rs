@@ -137,7 +137,9 @@ impl Repaired {
             let n_checks = partition.doubts.iter().filter(|d| d.reason == AskReason::Unexplained);
             partition.n_requests = planned.n_requests + n_checks.count() as u64;
             let Some(order) = orders.0.get(&planned.key) else { continue };
-            let mut behind = order.ranges();
+            // What nobody ever asked for, or what was not offered before, is not lost now.
+            let held = order.doubts.iter().filter(|doubt| doubt.reason != AskReason::NeverAsked);
+            let mut behind = held.map(|doubt| doubt.range).collect::<RangeSet>();
             behind.remove_all(&planned.missing);
             let wall = planned.lost.iter().chain(planned.not_offered).collect::<RangeSet>();
             for range in wall.iter() {

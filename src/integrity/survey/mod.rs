@@ -8,9 +8,9 @@ mod staged;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::domain::{Coverage, Finding, Gap, Kind, Month, Series, Severity, Symbol};
+use crate::domain::{Coverage, Finding, Gap, Kind, Month, PartitionKey, Series, Severity, Symbol};
 use crate::format::{Layout, MonthSeen, Sidecar, SidecarSeen, Standing};
 
 use super::checks::shown;
@@ -119,6 +119,19 @@ pub fn survey(root: &Path, selection: &Selection) -> Survey {
     Survey { series: series.into_iter().map(look).collect(), findings: walked.findings }
 }
 
+/// Tells whether a file of the partition, or a folder above it, is only a link to another place:
+/// what lies there proves nothing.
+fn linked(layout: &Layout, key: &PartitionKey) -> Option<String> {
+    let series = layout.series_dir(&key.series);
+    let symbol = layout.root().join(key.series.symbol.as_str());
+    let places = [symbol, series, layout.parquet(key), layout.sidecar(key)];
+    let is_link = |path: &PathBuf| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    places.iter().find(|path| is_link(path)).map(|path| {
+        let name = path.strip_prefix(layout.root()).unwrap_or(path);
+        format!("`{}` is a symbolic link", shown(name.display()))
+    })
+}
+
 fn month_seen(layout: &Layout, place: &super::walk::Place) -> MonthSeen {
     let path = layout.parquet(&place.key);
     let (file_size, refused) = match fs::metadata(&path) {
@@ -137,6 +150,7 @@ fn month_seen(layout: &Layout, place: &super::walk::Place) -> MonthSeen {
         }
         Err(error) => SidecarSeen::Unreadable(shown(error)),
     };
+    let refused = refused.or_else(|| linked(layout, &place.key));
     let sidecar = refused.map_or(sidecar, SidecarSeen::Unreadable);
     MonthSeen { month: place.key.month, sidecar, file_size }
 }

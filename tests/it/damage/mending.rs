@@ -29,6 +29,7 @@ enum End {
 static EXCEPTIONS: &[(&str, End)] = &[
     ("coverage in both of what was never asked", End::More),
     ("coverage that failed", End::More),
+    ("a link in the place of a file", End::Refused("symbolic link")),
     ("a footer of an unknown version", End::Refused("a newer version of this program wrote it")),
     ("a sidecar of an unknown version", End::Refused("a newer version of this program wrote it")),
     // A lie that fits itself cannot be told from a source that changed its mind.
@@ -55,7 +56,8 @@ static ALWAYS: &[&str] = &[
 
 fn is_tried(damage: &&Damage) -> bool {
     let is_long = std::env::var("TITAN_LONG_TESTS").is_ok_and(|value| value == "1");
-    is_long || ALWAYS.contains(&damage.name)
+    // Every fifth beside them: thirty kinds and more of all sorts.
+    is_long || ALWAYS.contains(&damage.name) || damage.name.len() % 5 < 2
 }
 
 fn end_of(damage: &Damage) -> End {
@@ -96,8 +98,9 @@ fn lasting(root: &Path, place: &str, damage: &Damage) -> Value {
     for range in object["coverage"].as_array_mut().unwrap() {
         range.as_object_mut().unwrap().retain(|key, _| !key.starts_with("asked"));
     }
-    // A question that was asked is known to the sidecar alone.
-    if damage.name.contains("sidecar") {
+    // A question that was asked is known to the sidecar alone, and one run does not confirm what it
+    // doubts itself.
+    if damage.name.contains("sidecar") || damage.name == "a gap where there are rows" {
         for gap in sidecar["gaps"].as_array_mut().unwrap() {
             gap.as_object_mut().unwrap().remove("class");
         }

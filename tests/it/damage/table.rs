@@ -118,7 +118,7 @@ pub(crate) static OF_FILES: &[Damage] = damages! {
         => "error sidecar_mismatch R_100/candles_60/2026-03.metadata.json";
     "a link in the place of a file":
         |s| s.link_away(&s.parquet(TICKS))
-        => "warning stranger R_100/ticks/2026-03.parquet";
+        => "error stranger R_100/ticks/2026-03.parquet";
     "a stranger":
         |s| s.write("R_100/ticks/notes.txt", "mine")
         => "info stranger R_100/ticks/notes.txt";

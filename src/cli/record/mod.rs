@@ -1,7 +1,7 @@
 //! What a run tells others while it works and when it ends: `.titan/last-run.json` in its archive,
 //! and a file of metrics. Neither ever holds up the run, and losing them is a warning.
 //!
-//! A [`RunRecord`] takes in what is told, by whoever knows it; a thread of its own writes. A run
+//! A `RunRecord` takes in what is told, by whoever knows it; a thread of its own writes. A run
 //! that is to leave no trace has an idle record, which takes in nothing.
 
 mod exposition;

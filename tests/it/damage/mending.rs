@@ -39,27 +39,6 @@ static EXCEPTIONS: &[(&str, End)] = &[
     ("prices rounded, and forged", End::Refused("error restatement")),
 ];
 
-/// Tried in every run of the tests, one of a kind; the whole table, which takes minutes, with
-/// `TITAN_LONG_TESTS=1`.
-static ALWAYS: &[&str] = &[
-    "a byte of a data page",
-    "a file cut in half",
-    "ticks in the place of candles",
-    "a sidecar that is gone",
-    "coverage in the footer of what was never asked",
-    "coverage of less than the rows",
-    "a wrong hash of a day",
-    "a candle dropped, and forged",
-    "a candle altered, and forged",
-    "a row of the next month, and forged",
-];
-
-fn is_tried(damage: &&Damage) -> bool {
-    let is_long = std::env::var("TITAN_LONG_TESTS").is_ok_and(|value| value == "1");
-    // Every fifth beside them: thirty kinds and more of all sorts.
-    is_long || ALWAYS.contains(&damage.name) || damage.name.len() % 5 < 2
-}
-
 fn end_of(damage: &Damage) -> End {
     let exception = EXCEPTIONS.iter().find(|(name, _)| *name == damage.name);
     exception.map_or(End::Same, |(_, end)| *end)
@@ -154,8 +133,6 @@ async fn whatever_is_damaged_is_brought_back_or_said_why_not() {
     let exchange = Exchange::open(quiet_config(epoch("2026-03-10T12:00:00Z"))).await;
     let damages: Vec<_> = [OF_FILES, OF_WORDS, OF_ROWS].into_iter().flatten().collect();
     assert!(damages.len() >= 60);
-    let damages: Vec<_> = damages.into_iter().filter(is_tried).collect();
-    assert!(damages.len() >= ALWAYS.len());
     let (url, root) = (exchange.url(), clean.folder.path().to_owned());
     let sites: Vec<_> = damages.iter().map(|damage| (clean.damaged_by(damage), *damage)).collect();
     let wrong = tokio::task::spawn_blocking(move || {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::domain::{Evidence, PartitionKey, RangeSet, Remedy, Series, StoreError};
 use crate::download::{DownloadError, Ending, Order, Orders};
+use crate::format::Layout;
 use crate::format::digest::DayDigest;
 use crate::integrity::{Report, changed_days};
 
@@ -29,6 +30,10 @@ const CLOCK_SLACK_SECS: i64 = 86_400;
 /// A look at what was mended may show more: candles are held against ticks only once both can be
 /// read. What three rounds do not mend, a fourth does not either.
 const MAX_ROUNDS: usize = 3;
+
+/// A file that nobody could read, and of which nothing is known: it may have held anything.
+const GONE: &str = "its file could not be trusted and lies in `.titan/quarantine`, and nothing came \
+                    in its place; if you have a copy, put it back";
 
 /// Mends the archive, or shows what would be done.
 pub(crate) async fn run(settings: &RepairSettings, context: &Context) -> Result<ExitCode, Failure> {
@@ -75,9 +80,14 @@ struct Work<'a> {
     series: Vec<Series>,
 }
 
-/// A file that nobody could read, and of which nothing is known: it may have held anything.
-const GONE: &str = "its file could not be trusted and lies in `.titan/quarantine`, and nothing came \
-                    in its place; if you have a copy, put it back";
+/// Places in which the file of another partition lay.
+#[derive(Debug, Default)]
+struct Vacated {
+    /// All that were dealt with.
+    seen: BTreeSet<PartitionKey>,
+    /// Those whose file lies in its own place now.
+    went_home: BTreeSet<PartitionKey>,
+}
 
 /// What a round is about to do; two rounds alike would go on for ever.
 type Intent = (Orders, Vec<(PartitionKey, Remedy)>);
@@ -167,9 +177,8 @@ impl Work<'_> {
     async fn repaired(&self, session: &mut Session) -> Result<Repaired, Failure> {
         let mut repaired = Repaired::default();
         let files = self.files();
-        let mut went_home = BTreeSet::new();
         let mut ours = self.locked(session, &mut repaired).await?;
-        let mut vacated = BTreeSet::new();
+        let mut vacated = Vacated::default();
         let mut before: Option<Intent> = None;
         let mut asked: BTreeMap<PartitionKey, RangeSet> = BTreeMap::new();
         for round in 0..=MAX_ROUNDS {
@@ -180,21 +189,11 @@ impl Work<'_> {
             repaired.note_left(&report, &evidence);
             repaired.note_end(&report, &evidence);
             evidence.retain(|found| ours.contains(&found.key.series));
-            let homeless = evidence.iter().filter_map(|found| match &found.remedy {
-                Remedy::Return(home) => Some((found.key.clone(), home.clone())),
-                _ => None,
-            });
-            let homeless: Vec<_> = homeless.collect();
-            let had = self.files();
             if self.brought_home(session, &evidence, &mut ours, &mut vacated, &mut repaired).await?
             {
-                let has = self.files();
-                let is_home = |home: &PartitionKey| has.contains(home) && !had.contains(home);
-                let home = homeless.into_iter().filter(|(_, home)| is_home(home));
-                went_home.extend(home.map(|(key, _)| key));
                 continue;
             }
-            let lost = lost_places(&vacated, &evidence);
+            let lost = lost_places(&vacated.seen, &evidence);
             // What could not go home stays where it is, for nobody else knows its rows.
             evidence.retain(|found| !matches!(found.remedy, Remedy::Return(_)));
             evidence.extend(lost);
@@ -214,7 +213,7 @@ impl Work<'_> {
             }
         }
         let left = self.files();
-        for key in files.iter().filter(|key| !left.contains(key) && !went_home.contains(*key)) {
+        for key in files.difference(&left).filter(|key| !vacated.went_home.contains(*key)) {
             repaired.note_problem(key, GONE);
         }
         Ok(repaired)
@@ -272,13 +271,13 @@ impl Work<'_> {
         session: &mut Session,
         evidence: &[Evidence],
         ours: &mut BTreeSet<Series>,
-        vacated: &mut BTreeSet<PartitionKey>,
+        vacated: &mut Vacated,
         repaired: &mut Repaired,
     ) -> Result<bool, Failure> {
         let mut is_any = false;
         for found in evidence {
             let Remedy::Return(home) = &found.remedy else { continue };
-            if vacated.contains(&found.key) {
+            if vacated.seen.contains(&found.key) {
                 continue;
             }
             if !ours.contains(&home.series) {
@@ -290,8 +289,13 @@ impl Work<'_> {
                     }
                 }
             }
+            let place = Layout::new(&self.settings.run.output).parquet(home);
+            let was_free = !place.exists();
             self.mended(session, found, repaired).await?;
-            vacated.insert(found.key.clone());
+            if was_free && place.exists() {
+                vacated.went_home.insert(found.key.clone());
+            }
+            vacated.seen.insert(found.key.clone());
             is_any = true;
         }
         Ok(is_any)

@@ -158,14 +158,9 @@ pub fn download(
     let mut warnings = Vec::new();
     let Wishes { request, gap_thresholds, set_aside } = jobs::wishes(args, origins)?;
     warnings.extend(set_aside);
-    let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
-    let api = named("api", origins, choice(&args.place.api, &apis))?;
-    let endpoint = endpoint(&args.place, api, origins, outside)?;
+    let Whom { api, endpoint, app_id, token } = whom(&args.place, origins, outside)?;
     let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
-    let token = secret::token(args.place.token_file.as_deref(), outside.token.as_deref())?;
-    if token.is_some() && endpoint.as_ref().is_some_and(|e| !e.is_tls && !e.is_loopback) {
-        warnings.push("the API token travels unencrypted to another machine".to_owned());
-    }
+    warnings.extend(token_warning(token.as_ref(), endpoint.as_ref()));
     let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
     let n_series = request.wanted.len() as u64;
@@ -180,7 +175,7 @@ pub fn download(
         output: some_folder(&args.place.output, origins)?,
         api,
         endpoint,
-        app_id: named("app-id", origins, number(&args.place.app_id, 1..=u32::MAX))?,
+        app_id,
         token,
         state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.insecure_ws,
@@ -190,6 +185,36 @@ pub fn download(
         progress: !args.no_progress,
         warnings,
     })
+}
+
+/// Who is asked, and as whom.
+struct Whom {
+    api: Api,
+    /// `None` is the simulated exchange of a demo.
+    endpoint: Option<EndpointChoice>,
+    app_id: u32,
+    token: Option<Token>,
+}
+
+fn whom(
+    place: &PlaceArgs,
+    origins: &Origins,
+    outside: &Outside<'_>,
+) -> Result<Whom, SettingsError> {
+    let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
+    let api = named("api", origins, choice(&place.api, &apis))?;
+    Ok(Whom {
+        api,
+        endpoint: endpoint(place, api, origins, outside)?,
+        token: secret::token(place.token_file.as_deref(), outside.token.as_deref())?,
+        app_id: named("app-id", origins, number(&place.app_id, 1..=u32::MAX))?,
+    })
+}
+
+fn token_warning(token: Option<&Token>, endpoint: Option<&EndpointChoice>) -> Option<String> {
+    let is_open = endpoint.is_some_and(|endpoint| !endpoint.is_tls && !endpoint.is_loopback);
+    let text = || "the API token travels unencrypted to another machine".to_owned();
+    (token.is_some() && is_open).then(text)
 }
 
 /// Gives a bad value the name of its option.

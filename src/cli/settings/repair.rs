@@ -5,8 +5,8 @@ use crate::download::DownloadRequest;
 
 use super::super::args::{Origins, RepairArgs};
 use super::parse::{choice, number, symbol};
-use super::{Api, DownloadSettings, Outside, SettingsError};
-use super::{endpoint, file, named, pace, rate_warning, secret, some_folder};
+use super::{DownloadSettings, Outside, SettingsError, Whom};
+use super::{file, named, pace, rate_warning, some_folder, token_warning, whom};
 
 /// A repair, ready to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,15 +75,9 @@ fn run(
     outside: &Outside<'_>,
 ) -> Result<DownloadSettings, SettingsError> {
     let place = &args.place;
-    let mut warnings = Vec::new();
-    let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
-    let api = named("api", origins, choice(&place.api, &apis))?;
-    let endpoint = endpoint(place, api, origins, outside)?;
+    let Whom { api, endpoint, app_id, token } = whom(place, origins, outside)?;
     let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
-    let token = secret::token(place.token_file.as_deref(), outside.token.as_deref())?;
-    if token.is_some() && endpoint.as_ref().is_some_and(|e| !e.is_tls && !e.is_loopback) {
-        warnings.push("the API token travels unencrypted to another machine".to_owned());
-    }
+    let mut warnings = Vec::from_iter(token_warning(token.as_ref(), endpoint.as_ref()));
     let pace = pace(&args.pace, place.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
     Ok(DownloadSettings {
@@ -93,7 +87,7 @@ fn run(
         accept_restatement: Default::default(),
         api,
         endpoint,
-        app_id: named("app-id", origins, number(&place.app_id, 1..=u32::MAX))?,
+        app_id,
         token,
         state_dir: place.state_dir.clone(),
         insecure_ws: place.insecure_ws,

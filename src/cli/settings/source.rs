@@ -7,8 +7,8 @@ use crate::domain::Symbol;
 
 use super::super::args::Origins;
 use super::super::args::source::{DoctorArgs, SourceArgs, SymbolsArgs};
-use super::parse::{choice, duration, number, symbol};
-use super::{Api, EndpointChoice, Outside, SettingsError, Token, named, some_folder};
+use super::parse::{duration, symbol};
+use super::{Api, EndpointChoice, Outside, SettingsError, Token, Whom, named, some_folder, whom};
 
 /// Which source is asked, and as whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,15 +104,13 @@ fn source(
     origins: &Origins,
     outside: &Outside<'_>,
 ) -> Result<SourceSettings, SettingsError> {
-    let place = args.as_place();
-    let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
-    let api = named("api", origins, choice(&place.api, &apis))?;
+    let Whom { api, endpoint, app_id, token } = whom(&args.as_place(), origins, outside)?;
     Ok(SourceSettings {
         api,
-        endpoint: super::endpoint(&place, api, origins, outside)?,
-        app_id: named("app-id", origins, number(&place.app_id, 1..=u32::MAX))?,
-        token: super::secret::token(place.token_file.as_deref(), outside.token.as_deref())?,
-        insecure_ws: place.insecure_ws,
+        endpoint,
+        app_id,
+        token,
+        insecure_ws: args.insecure_ws,
         timeout: named("timeout", origins, duration(&args.timeout, Duration::from_millis(100)))?,
     })
 }

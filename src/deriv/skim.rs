@@ -128,11 +128,38 @@ fn digits(text: &[u8]) -> Option<(u64, usize)> {
 /// Goes on with a number; the value means something only up to 15 digits in all.
 fn digits_after(mut value: u64, text: &[u8]) -> (u64, usize) {
     let mut len = 0;
+    // An epoch has ten digits, so eight of them at once are most of it.
+    if let Some(first) = text.first_chunk().and_then(eight_digits) {
+        value = value.wrapping_mul(100_000_000).wrapping_add(first);
+        len = 8;
+    }
     while let Some(digit) = text.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10) {
         value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
         len += 1;
     }
     (value, len)
+}
+
+/// Eight bytes as a number, if all of them are digits.
+///
+/// The digits stay beside each other in one register: neighbours are joined into pairs, pairs into
+/// fours, and those into the whole.
+fn eight_digits(text: &[u8; 8]) -> Option<u64> {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    const HIGH_HALVES: u64 = u64::from_le_bytes([0xf0; 8]);
+    const BEYOND_NINE: u64 = u64::from_le_bytes([6; 8]);
+    const PAIRS: u64 = 0x00ff_00ff_00ff_00ff;
+    const FOURS: u64 = 0x0000_ffff_0000_ffff;
+    let bytes = u64::from_le_bytes(*text);
+    let is_in_row = |bytes: u64| bytes & HIGH_HALVES == ZEROS;
+    if !is_in_row(bytes) || !is_in_row(bytes.wrapping_add(BEYOND_NINE)) {
+        return None;
+    }
+    // The first digit is the lowest byte.
+    let digits = bytes - ZEROS;
+    let pairs = (digits * 10 + (digits >> 8)) & PAIRS;
+    let fours = (pairs * 100 + (pairs >> 16)) & FOURS;
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 /// Hands every key of an object and the text of its value to `take`, which may give up.
@@ -369,6 +396,22 @@ mod tests {
             let expected: f64 = text.parse().unwrap();
             let (Number(found), len) = price(text.as_bytes()).unwrap();
             prop_assert_eq!((found.to_bits(), len), (expected.to_bits(), text.len()));
+        }
+    }
+
+    proptest! {
+        /// Any eight bytes, near digits or not, are a number only if each is a digit.
+        #[test]
+        fn eight_digits_are_read_at_once(bytes in proptest::array::uniform8(b'*'..b'@')) {
+            let text = std::str::from_utf8(&bytes).unwrap();
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            prop_assert_eq!(eight_digits(&bytes), is_number.then(|| text.parse().unwrap()));
+        }
+
+        #[test]
+        fn digits_are_read_however_many(value in 0u64..1_000_000_000_000_000, rest in "[,.a]{0,9}") {
+            let (text, n_digits) = (format!("{value}{rest}"), value.to_string().len());
+            prop_assert_eq!(digits(text.as_bytes()), Some((value, n_digits)));
         }
     }
 

@@ -12,6 +12,9 @@ use crate::domain::{Candle, Kind, Record, Tick};
 /// Name of the first column of every partition.
 pub const EPOCH: &str = "epoch";
 
+/// Name of the price column of ticks.
+pub const QUOTE: &str = "quote";
+
 /// The schema of partitions of `R`.
 pub fn schema<R: Record>() -> SchemaRef {
     of_columns(R::COLUMNS)

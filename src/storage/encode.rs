@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::{Epoch, Record, StoreError};
 use crate::format::digest::hex;
-use crate::format::schema::{EPOCH, schema};
+use crate::format::schema::{EPOCH, QUOTE, schema};
 use crate::format::{Footer, RowsDigest, RowsDigests};
 
 use super::atomic::Draft;
@@ -102,10 +102,11 @@ pub(super) struct FileOptions {
 
 impl FileOptions {
     /// The settings of the Parquet writer. Why these: `epoch` steps evenly, so deltas shrink to
-    /// nothing, but a dictionary left on would silently win over the delta encoding; prices repeat
-    /// within a row group, so a dictionary of them is the smallest that every reader knows.
+    /// nothing, but a dictionary left on would silently win over the delta encoding. Quotes repeat
+    /// within a row group, so a dictionary of them is the smallest that every reader knows. The
+    /// prices of candles do not: there a dictionary holds nearly every price once and an index for
+    /// each row besides, half as large again as the plain prices, in three times the time.
     pub(super) fn properties(self) -> Result<WriterProperties, ParquetError> {
-        let epoch = || ColumnPath::from(EPOCH);
         let by_epoch = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
         Ok(WriterProperties::builder()
             .set_created_by(CREATED_BY.to_owned())
@@ -113,10 +114,10 @@ impl FileOptions {
             .set_max_row_group_row_count(Some(self.row_group_rows.max(1)))
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_sorting_columns(Some(vec![by_epoch]))
-            .set_dictionary_enabled(true)
+            .set_dictionary_enabled(false)
             .set_encoding(Encoding::PLAIN)
-            .set_column_dictionary_enabled(epoch(), false)
-            .set_column_encoding(epoch(), Encoding::DELTA_BINARY_PACKED)
+            .set_column_encoding(ColumnPath::from(EPOCH), Encoding::DELTA_BINARY_PACKED)
+            .set_column_dictionary_enabled(ColumnPath::from(QUOTE), true)
             .build())
     }
 }

@@ -1,5 +1,7 @@
 //! What is written is read, and equal rows give equal bytes.
 
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -89,6 +91,9 @@ fn candles_are_kept_too() {
     store.stage(&key, &segment).unwrap();
     let published = PartitionStore::<Candle>::publish(&store, &key, &publication()).unwrap();
     assert_eq!(read_rows::<Candle>(&published.path), records);
+    for column in columns_of(&published.path) {
+        assert_eq!(column.dictionary_page_offset(), None, "prices of candles do not repeat");
+    }
     assert!(published.path.ends_with("R_100/candles_60/2026-03.parquet"));
 
     let error = PartitionStore::<Tick>::publish(&store, &key, &publication()).unwrap_err();
@@ -139,21 +144,28 @@ fn the_sidecar_tells_the_truth_about_the_file() {
     assert!(stored.staged.is_empty() && !stored.locked);
 }
 
+fn metadata_of(path: &Path) -> ParquetMetaData {
+    SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap().metadata().clone()
+}
+
+/// The columns of each row group.
+fn columns_of(path: &Path) -> Vec<ColumnChunkMetaData> {
+    let metadata = metadata_of(path);
+    metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).cloned().collect()
+}
+
 #[test]
 fn columns_are_encoded_as_documented() {
     use parquet::basic::Encoding;
-    use parquet::file::metadata::RowGroupMetaData;
-    use parquet::file::reader::{FileReader, SerializedFileReader};
 
     let archive = Archive::new();
     let store = archive.store("a");
     stage(&store, range(0, 5200), &walk(2600));
     publish(&store);
-    let file = fs::File::open(archive.parquet()).unwrap();
-    let metadata = SerializedFileReader::new(file).unwrap().metadata().clone();
+    let metadata = metadata_of(&archive.parquet());
     let n_rows: Vec<_> = metadata.row_groups().iter().map(RowGroupMetaData::num_rows).collect();
     assert_eq!(n_rows, [1000, 1000, 600]);
-    for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+    for column in columns_of(&archive.parquet()) {
         let encodings: Vec<_> = column.encodings().collect();
         let is_epoch = column.column_descr().name() == EPOCH;
         let expected =

@@ -40,7 +40,7 @@ const MAX_ACTIVE: usize = 4;
 const MAX_PUBLISHING: usize = 1;
 
 /// Writes to disk under way before asking pauses: a slow disk slows the asking, not fills memory.
-const MAX_DISK: usize = 4;
+const MAX_DISK: usize = 2;
 
 enum AnyJob {
     Ticks(PartitionJob<Tick>),

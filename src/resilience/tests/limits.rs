@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::super::testing::page_request;
 use super::*;
-use crate::domain::PageRequest;
+use crate::domain::{Epoch, Instrument, PageRequest, SourceInfo};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -70,6 +70,16 @@ impl MarketDataSource<Tick> for Strict {
         }
         let records = Vec::new();
         Ok(Page { records, n_received: 0, pip_size: None, n_duplicates: 0, conflicts: Vec::new() })
+    }
+}
+
+impl SourceInfo for Strict {
+    async fn server_time(&self) -> Result<Epoch, SourceError> {
+        Ok(Epoch::new(1))
+    }
+
+    async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
+        Ok(Vec::new())
     }
 }
 

@@ -6,6 +6,7 @@
 //! Decisions are made by pure state machines that take the time as a value; the wrappers around
 //! them only wait. Every wait ends at once when the [`Observer`]'s token is cancelled.
 
+mod arrivals;
 mod breaker;
 mod budget;
 mod ceiling;

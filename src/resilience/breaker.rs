@@ -1,8 +1,10 @@
 //! Stops asking a source that is away, and finds out when it is back.
 //!
 //! Closed: calls flow. Open: callers wait, without error and without using up an attempt.
-//! Half-open: one probe may pass, the others wait for its outcome. Only failures of the transport
-//! and of the server count; a refused request proves that the source is there.
+//! Half-open: one probe may pass, the others wait for its outcome. A probe asks the time first: if
+//! that fails, the source is away whatever is asked of it, and the call behind the probe goes on
+//! waiting. Only if it is answered the call itself goes out, and a failure is its own. Only failures
+//! of the transport and of the server count; a refused request proves that the source is there.
 //!
 //! A source that answers nothing for too long is given up, be it that it is away or that it refuses
 //! every request as too frequent.
@@ -142,24 +144,44 @@ impl<S> Guarded<S> {
         }
     }
 
+    /// Makes a call when it may be made.
     async fn guard<T, F>(&self, call: impl Fn() -> F) -> Result<T, SourceError>
     where
+        S: SourceInfo,
         F: Future<Output = Result<T, SourceError>>,
     {
         loop {
             let passage = self.pass().await?;
+            if passage.is_probe()
+                && let Err(error) = self.inner.server_time().await
+            {
+                match Outcome::of(Some(&error)) {
+                    Outcome::Failed { .. } => {
+                        self.observer.count_absence();
+                        self.end(passage, Some(&error));
+                        continue;
+                    }
+                    Outcome::Unknown => return Err(error),
+                    // It is there; what it thinks of the call itself is still to be seen.
+                    Outcome::Answered | Outcome::Refused => {}
+                }
+            }
             let outcome = call().await;
             match &outcome {
                 Err(error) if HeldBack::is_cause_of(error) => passage.end(Outcome::Unknown),
                 _ => {
-                    if let Err(error) = &outcome {
-                        *locked(&self.last_failure) = Some(failure_text(error));
-                    }
-                    passage.end(Outcome::of(outcome.as_ref().err()));
+                    self.end(passage, outcome.as_ref().err());
                     return outcome;
                 }
             }
         }
+    }
+
+    fn end(&self, passage: Passage<'_, S>, error: Option<&SourceError>) {
+        if let Some(error) = error {
+            *locked(&self.last_failure) = Some(failure_text(error));
+        }
+        passage.end(Outcome::of(error));
     }
 
     fn log_probe(&self) {
@@ -194,7 +216,7 @@ fn failure_text(error: &SourceError) -> String {
     }
 }
 
-impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Guarded<S> {
+impl<R: Record, S: MarketDataSource<R> + SourceInfo> MarketDataSource<R> for Guarded<S> {
     async fn fetch_page(&self, request: &PageRequest) -> Result<Page<R>, SourceError> {
         self.guard(|| self.inner.fetch_page(request)).await
     }
@@ -221,6 +243,10 @@ struct Passage<'a, S> {
 }
 
 impl<S> Passage<'_, S> {
+    fn is_probe(&self) -> bool {
+        self.pass == Some(Pass::Probe)
+    }
+
     fn end(mut self, outcome: Outcome) {
         self.report(outcome);
     }

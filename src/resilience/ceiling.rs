@@ -1,7 +1,8 @@
 //! What no pace may exceed: the ceilings of the sliding minute and hour.
 //!
 //! `governor` is private here. It counts the requests of this process alone and knows nothing of
-//! the pace, so a mistake there cannot break a ceiling.
+//! the pace, so a mistake there cannot break a ceiling. It counts when they set out; [`Arrivals`]
+//! sees to it that they keep the minute also where they arrive.
 
 use std::num::NonZeroU32;
 use std::ops::Add;
@@ -15,6 +16,7 @@ use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
 use super::WaitReason;
+use super::arrivals::Arrivals;
 
 /// A minute and an hour, and a little: the source counts arrivals, and on the way a packet may
 /// catch up with the one before it by about this much.
@@ -28,6 +30,7 @@ pub(super) struct Ceiling {
     hour: Limiter,
     /// An hour's permit that was taken while the minute still refuses; kept for the next try.
     holds_hour: bool,
+    arrivals: Arrivals,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<TokioInstant>>;
@@ -42,11 +45,16 @@ impl Ceiling {
             minute: limiter(per_minute, MINUTE),
             hour: limiter(per_hour, HOUR),
             holds_hour: false,
+            arrivals: Arrivals::new(per_minute),
         }
     }
 
-    /// Takes a permit, or tells how long to wait before trying again.
+    /// Takes a permit, or tells how long to wait before trying again. Who took one tells
+    /// [`Self::ended`] when the request is no longer on its way.
     pub(super) fn take(&mut self) -> Option<(WaitReason, Duration)> {
+        if let Some(wait) = self.arrivals.wait(Instant::now()) {
+            return Some((WaitReason::Pace, wait));
+        }
         if !self.holds_hour {
             if let Some(wait) = wait_of(&self.hour) {
                 return Some((WaitReason::HourBudget, wait));
@@ -57,7 +65,13 @@ impl Ceiling {
             return Some((WaitReason::Pace, wait));
         }
         self.holds_hour = false;
+        self.arrivals.sent();
         None
+    }
+
+    /// A request was answered, or given up.
+    pub(super) fn ended(&mut self) {
+        self.arrivals.ended(Instant::now());
     }
 }
 

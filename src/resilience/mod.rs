@@ -6,6 +6,7 @@
 //! Decisions are made by pure state machines that take the time as a value; the wrappers around
 //! them only wait. Every wait ends at once when the [`Observer`]'s token is cancelled.
 
+mod arrivals;
 mod breaker;
 mod budget;
 mod ceiling;
@@ -116,6 +117,8 @@ struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     refusals: AtomicU64,
+    /// How often the source was found to be away for everybody.
+    absences: AtomicU64,
     tally: TallyCounters,
     thrown_away: Mutex<DefectCounts>,
 }
@@ -191,6 +194,15 @@ impl Observer {
     /// How often the breaker opened so far.
     fn n_openings(&self) -> u64 {
         locked(&self.breaker).n_openings
+    }
+
+    /// The source did not even tell the time: what failed before failed for that.
+    fn count_absence(&self) {
+        self.counters.absences.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn n_absences(&self) -> u64 {
+        self.counters.absences.load(Ordering::Relaxed)
     }
 
     fn count_request(&self) {

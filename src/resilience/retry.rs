@@ -2,7 +2,8 @@
 //!
 //! How often depends on the class of the error, how soon on the number of failures (exponential
 //! with full jitter; the `backoff` crate stays private here). A refusal as too frequent uses up no
-//! attempt: the throttle below makes everybody wait, and a long run must not end for it.
+//! attempt: the throttle below makes everybody wait, and a long run must not end for it. An outage
+//! uses up one, however many failed in it: it says nothing about the request.
 
 use std::time::Duration;
 
@@ -84,6 +85,7 @@ impl<S> Retried<S> {
         F: Future<Output = Result<T, SourceError>>,
     {
         let mut policy = Policy::new(self.config);
+        let mut n_absences = self.observer.n_absences();
         loop {
             let attempt = policy.n_calls.saturating_add(1);
             let span = tracing::warn_span!("attempt", attempt);
@@ -94,6 +96,10 @@ impl<S> Retried<S> {
                 };
             if let Some(defect) = error.defect {
                 self.observer.count_defect(defect);
+            }
+            if n_absences != self.observer.n_absences() {
+                n_absences = self.observer.n_absences();
+                policy.outlived_outage();
             }
             let Some(delay) = policy.after(error.kind, error.retry_after) else {
                 error.attempts = policy.n_attempts.max(1);
@@ -148,11 +154,23 @@ struct Policy {
     n_attempts: u32,
     /// Those of them that failed in a way that is tried only twice.
     n_doubtful: u32,
+    /// Outages that fell into the time of the request.
+    n_outages: u32,
 }
 
 impl Policy {
     fn new(config: RetryConfig) -> Self {
-        Self { config, delays: delays(config), n_calls: 0, n_attempts: 0, n_doubtful: 0 }
+        let delays = delays(config);
+        Self { config, delays, n_calls: 0, n_attempts: 0, n_doubtful: 0, n_outages: 0 }
+    }
+
+    /// The source was away since the failure before: what failed until then counts as one attempt
+    /// for each such outage. Not as none, or a request that brings the source down would be asked
+    /// for ever.
+    fn outlived_outage(&mut self) {
+        self.n_outages = self.n_outages.saturating_add(1);
+        self.n_attempts = self.n_attempts.min(self.n_outages);
+        self.delays.reset();
     }
 
     /// How long to wait before asking again after a failure; `None` is not at all.
@@ -288,6 +306,22 @@ mod tests {
             assert_eq!(kind, ErrorKind::Cancelled);
             assert_eq!(start.elapsed(), Duration::from_millis(1500));
         }
+    }
+
+    /// An outage makes many attempts fail, and says nothing about the request: it counts once. It
+    /// does count, or a request that brings the source down each time would be asked for ever.
+    #[test]
+    fn an_outage_is_one_attempt() {
+        let mut policy = Policy::new(PLAIN);
+        for n_outages in 1..=6 {
+            for _ in 0..6 - n_outages + 1 {
+                assert!(policy.after(ErrorKind::Transport, None).is_some(), "{n_outages}");
+            }
+            policy.outlived_outage();
+            assert_eq!(policy.n_attempts, n_outages);
+            assert_eq!(policy.delays.clone().next_backoff(), Some(PLAIN.first));
+        }
+        assert_eq!(policy.after(ErrorKind::Transport, None), None);
     }
 
     #[test]

@@ -43,9 +43,41 @@ async fn waiting_for_the_breaker_uses_up_no_attempt() {
     let stack = stack(vec![Err(ErrorKind::Transport); 6], &observer());
     let start = Instant::now();
     fetch(&stack).await.unwrap();
-    // Five failures open the breaker; the sixth is a probe after a minute, the seventh is fine.
+    // Five failures open the breaker; a minute later not even the time is told, two minutes later
+    // everything is fine.
     assert!(start.elapsed() >= Duration::from_secs(60 + 120), "{:?}", start.elapsed());
-    assert_eq!(stack.stats().requests, 7);
+    assert_eq!(stack.stats().requests, 6);
+}
+
+/// Four windows were in flight when a source went away for ten minutes. Every dial that failed
+/// failed all four, so the breaker opened with five of their seven attempts used up; the three
+/// probes that followed were calls of windows too, and if the same window happened to make two of
+/// them it was recorded as failed, though nothing was wrong with it.
+#[tokio::test(start_paused = true)]
+async fn an_outage_fails_no_window() {
+    let lost = Err(ErrorKind::Transport);
+    let stack = stack(vec![lost; 5 + 20], &observer());
+    let start = Instant::now();
+    // Alone it makes every probe: six of them at 60, 120, 240 and 300 s until its patience ends.
+    assert_eq!(fetch(&stack).await.unwrap_err().kind, ErrorKind::Outage);
+    assert!(start.elapsed() >= Duration::from_secs(30 * 60), "{:?}", start.elapsed());
+
+    // Back after six failed probes, it goes on where it was.
+    let stack = self::stack(vec![lost; 5 + 6], &observer());
+    fetch(&stack).await.unwrap();
+}
+
+/// A request that fails for good while the time is told is given up in minutes, also if it is the
+/// only one left, and the run goes on.
+#[tokio::test(start_paused = true)]
+async fn a_window_that_fails_alone_is_given_up() {
+    let lost = Err(ErrorKind::Transport);
+    let script = [vec![lost; 5], vec![Ok(()), lost, Ok(()), lost]].concat();
+    let stack = stack(script, &observer());
+    let start = Instant::now();
+    let error = fetch(&stack).await.unwrap_err();
+    assert_eq!((error.kind, error.attempts), (ErrorKind::Transport, 7));
+    assert!(start.elapsed() < Duration::from_secs(5 * 60), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,11 +115,11 @@ async fn what_waits_for_a_permit_when_the_breaker_opens_is_held_back() {
     }
     let calls = stack.inner().inner().inner().calls();
     let secs: Vec<_> = calls.iter().map(|at| (*at - start).as_secs()).collect();
-    // Five failures, the first probe a minute later, the second after two, then all the others.
+    // Five failures, the time a minute later, again after two, then all that waited.
     assert!((8..=9).contains(&secs[4]), "{secs:?}");
     assert!((secs[4] + 60..secs[4] + 64).contains(&secs[5]), "{secs:?}");
     assert!((secs[5] + 120..secs[5] + 124).contains(&secs[6]), "{secs:?}");
-    assert_eq!(calls.len(), 6 + 8);
+    assert_eq!(calls.len(), 5 + 2 + 8);
 }
 
 /// Only refusals, for ever: the run ends, but not before its patience does.

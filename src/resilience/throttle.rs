@@ -74,7 +74,7 @@ pub struct Throttled<S> {
     inner: S,
     pause: Duration,
     keeper: Keeper,
-    ceiling: Arc<Mutex<Option<Ceiling>>>,
+    ceiling: SharedCeiling,
     /// Callers queue here in order; the first of them waits for its permit.
     turnstile: Semaphore,
     permits: AtomicU64,
@@ -126,7 +126,7 @@ impl<S> Throttled<S> {
     }
 
     /// Waits in line, then for leave to make one request; returns when it was given.
-    async fn permit(&self) -> Result<Duration, SourceError> {
+    async fn permit(&self) -> Result<Permit, SourceError> {
         let entered = self.observer.n_openings();
         // The semaphore is never closed; were it, going out of turn would be harmless.
         let _turn =
@@ -162,17 +162,29 @@ impl<S> Throttled<S> {
     }
 
     /// Takes a permit, or tells how long to wait before trying again.
-    async fn try_permit(&self) -> Result<Duration, (WaitReason, Duration)> {
+    async fn try_permit(&self) -> Result<Permit, (WaitReason, Duration)> {
         let ceiling = Arc::clone(&self.ceiling);
         let given = self.keeper.act(move |pace, now, cap| {
-            let mut ceiling = locked(&ceiling);
-            let refused = pace.wait(now, cap).or_else(|| ceiling.as_mut()?.take());
-            if refused.is_none() {
-                pace.take(now, cap);
+            let take = || locked(&ceiling).as_mut()?.take();
+            if let Some(refused) = pace.wait(now, cap).or_else(take) {
+                return Err(refused);
             }
-            refused.map_or(Ok(now), Err)
+            pace.take(now, cap);
+            Ok(Permit { sent: now, ceiling: Arc::clone(&ceiling) })
         });
         given.await
+    }
+
+    /// Makes a call that has leave to go out.
+    async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, SourceError>>,
+    ) -> Result<T, SourceError> {
+        let permit = self.permit().await?;
+        let outcome = call.await;
+        let sent = permit.sent;
+        drop(permit);
+        self.notice(sent, outcome).await
     }
 
     /// Looks at an outcome: a refusal slows everybody down.
@@ -206,8 +218,7 @@ impl<S> Throttled<S> {
 
 impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Throttled<S> {
     async fn fetch_page(&self, request: &PageRequest) -> Result<Page<R>, SourceError> {
-        let sent = self.permit().await?;
-        self.notice(sent, self.inner.fetch_page(request).await).await
+        self.call(self.inner.fetch_page(request)).await
     }
 }
 
@@ -218,13 +229,30 @@ impl<S: SourceInfo> SourceInfo for Throttled<S> {
     }
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
-        let sent = self.permit().await?;
-        self.notice(sent, self.inner.instruments().await).await
+        self.call(self.inner.instruments()).await
     }
 
     async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {
-        let sent = self.permit().await?;
-        self.notice(sent, self.inner.trading_times(day).await).await
+        self.call(self.inner.trading_times(day)).await
+    }
+}
+
+/// `None` if nothing is to bound it.
+type SharedCeiling = Arc<Mutex<Option<Ceiling>>>;
+
+/// Leave to make one request, held as long as it is on its way.
+#[derive(Debug)]
+struct Permit {
+    /// When it was given.
+    sent: Duration,
+    ceiling: SharedCeiling,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(ceiling) = locked(&self.ceiling).as_mut() {
+            ceiling.ended();
+        }
     }
 }
 

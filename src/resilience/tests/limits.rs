@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::super::testing::page_request;
 use super::*;
-use crate::domain::PageRequest;
+use crate::domain::{Epoch, Instrument, PageRequest, SourceInfo};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -20,6 +20,8 @@ struct Strict {
     limits: Vec<(Duration, usize)>,
     /// Most that a request is late, beside half of the latency.
     jitter: Duration,
+    /// How long the network stands still, and how often; what sets out meanwhile arrives together.
+    stalls: Option<(Duration, Duration)>,
     state: Mutex<State>,
     origin: Instant,
 }
@@ -37,7 +39,14 @@ const LATENCY: Duration = Duration::from_millis(150);
 impl Strict {
     fn new(limits: &[(Duration, usize)], jitter: Duration) -> Self {
         let state = Mutex::new(State { seed: 7, ..State::default() });
-        Self { limits: limits.to_vec(), jitter, state, origin: Instant::now() }
+        Self { limits: limits.to_vec(), jitter, stalls: None, state, origin: Instant::now() }
+    }
+
+    /// When what sets out now is let through.
+    fn stall(&self) -> Duration {
+        let Some((length, period)) = self.stalls else { return Duration::ZERO };
+        let into = self.origin.elapsed().as_nanos() % period.as_nanos();
+        length.saturating_sub(Duration::from_nanos(into as u64))
     }
 
     fn lateness(&self) -> Duration {
@@ -62,7 +71,7 @@ impl Strict {
 
 impl MarketDataSource<Tick> for Strict {
     async fn fetch_page(&self, _: &PageRequest) -> Result<Page<Tick>, SourceError> {
-        sleep(LATENCY / 2 + self.lateness()).await;
+        sleep(self.stall() + LATENCY / 2 + self.lateness()).await;
         let is_fine = self.arrives();
         sleep(LATENCY / 2).await;
         if !is_fine {
@@ -70,6 +79,16 @@ impl MarketDataSource<Tick> for Strict {
         }
         let records = Vec::new();
         Ok(Page { records, n_received: 0, pip_size: None, n_duplicates: 0, conflicts: Vec::new() })
+    }
+}
+
+impl SourceInfo for Strict {
+    async fn server_time(&self) -> Result<Epoch, SourceError> {
+        Ok(Epoch::new(1))
+    }
+
+    async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
+        Ok(Vec::new())
     }
 }
 
@@ -106,12 +125,16 @@ impl Seen {
 
 /// Four callers ask all the time for so many hours; both ceilings hold whatever happens.
 async fn run(limits: &[(Duration, usize)], jitter_millis: u64, hours: u32) -> Seen {
-    let observer = observer();
     let strict = Strict::new(limits, Duration::from_millis(jitter_millis));
+    run_on(strict, 4, hours).await
+}
+
+async fn run_on(strict: Strict, n_callers: usize, hours: u32) -> Seen {
+    let observer = observer();
     let (throttle, breaker) = (ThrottleConfig::default(), BreakerConfig::default());
     let stack = resilient(strict, throttle, breaker, RetryConfig::default(), &observer);
     let stack = Arc::new(stack);
-    let callers: Vec<_> = (0..4)
+    let callers: Vec<_> = (0..n_callers)
         .map(|_| {
             let stack = Arc::clone(&stack);
             tokio::spawn(async move {
@@ -178,6 +201,23 @@ async fn a_source_that_allows_the_ceiling_never_has_to_refuse() {
         let good = seen.goodput(5 * MINUTE, 2 * HOUR);
         println!("no hidden limit, {jitter_millis} ms of jitter: {good:.1}/min");
         assert!(good >= 0.97 * 200.0, "{good}");
+    }
+}
+
+/// Eight requests that a network had held back arrived in one moment; in the minute from there they
+/// were too many, and the run paused for a refusal that nobody but itself had caused.
+#[tokio::test(start_paused = true)]
+async fn what_a_network_held_back_is_not_too_much_at_once() {
+    for (stall_secs, n_callers) in [(3, 8), (10, 24)] {
+        let strict = Strict {
+            stalls: Some((Duration::from_secs(stall_secs), Duration::from_secs(397))),
+            ..Strict::new(&[(Duration::ZERO, 200)], Duration::from_millis(400))
+        };
+        let seen = run_on(strict, n_callers, 2).await;
+        assert_eq!(seen.refusals(Duration::ZERO, 2 * HOUR), 0, "{n_callers} callers");
+        let good = seen.goodput(5 * MINUTE, 2 * HOUR);
+        println!("{n_callers} callers, {stall_secs} s: {good:.1}/min");
+        assert!(good >= 0.95 * 200.0, "{n_callers} callers: {good}");
     }
 }
 

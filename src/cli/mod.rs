@@ -56,9 +56,10 @@ const CONFIG_VARIABLE: &str = "TITAN_CONFIG";
 /// More threads than this have nothing to do: one core serves several exchanges.
 const MOST_THREADS: usize = 4;
 
-/// Threads that may block on the disk at once: one encodes a month, the other stages answers. Each
-/// that ever encoded keeps what that took in a heap of its own, so a third would cost 5 MiB.
-const DISK_THREADS: usize = 2;
+/// Threads that may block on the disk at once. One encodes a month in a fraction of a second, and
+/// the answers to stage wait for it; another would save no time at the pace of any source, and
+/// whichever thread ever encoded keeps what that took in a heap of its own, some 7 MiB.
+const DISK_THREADS: usize = 1;
 
 /// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
 /// long before the process leaves it; what it leaves behind is swept by the next run.
@@ -268,7 +269,7 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
 /// Which threads a command works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Threads {
-    /// One for all that waits, and two for the disk: a source is asked a few times a second, and
+    /// One for all that waits, and one for the disk: a source is asked a few times a second, and
     /// handing every answer from one core to the other costs more than it saves.
     One,
     /// One for each core: an exchange serves many, or works beside the one who asks.

@@ -33,6 +33,7 @@ mod pace;
 mod poison;
 mod process;
 mod proof;
+mod python;
 mod record;
 mod rehearsal;
 mod replay;

@@ -23,6 +23,7 @@ mod faults;
 mod help;
 mod links;
 mod mend;
+mod newcomer;
 mod nightly;
 mod nights;
 mod old_cache;

@@ -175,3 +175,35 @@ fn the_metrics_are_those_that_are_written() {
         assert!(name.is_empty() || written.contains(name), "there is no metric `{name}`");
     }
 }
+
+/// The map of ARCHITECTURE.md leaves out no module and no file of these tests.
+#[test]
+fn the_map_is_complete() {
+    let map = fs::read_to_string(project().join("ARCHITECTURE.md")).unwrap();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: BTreeSet<_> = map.split(|c| !is_word(c)).collect();
+    let mut folders = vec![project().join("tests/it"), project().join("src")];
+    for entry in fs::read_dir(project().join("src")).unwrap() {
+        folders.extend(Some(entry.unwrap().path()).filter(|path| path.is_dir()));
+    }
+    let mut n_files = 0;
+    for path in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let path = path.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_left_out = ["mod", "main", "snapshots"].contains(&name) || name.contains("test");
+        n_files += 1;
+        assert!(is_left_out || words.contains(name), "ARCHITECTURE.md lacks {}", path.display());
+    }
+    assert!(n_files > 150, "{n_files} files");
+}
+
+/// The container builds with the Rust of everybody else, and with no other it would have to fetch.
+#[test]
+fn the_container_has_the_toolchain() {
+    let read = |name| fs::read_to_string(project().join(name)).unwrap();
+    let (toolchain, dockerfile) = (read("rust-toolchain.toml"), read("Dockerfile"));
+    let channel = toolchain.split("channel = \"").nth(1).unwrap().split('"').next().unwrap();
+    for needed in [format!("FROM rust:{channel}-alpine"), format!("RUSTUP_TOOLCHAIN={channel}\n")] {
+        assert!(dockerfile.contains(&needed), "Dockerfile lacks `{}`", needed.trim());
+    }
+}

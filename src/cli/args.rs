@@ -37,7 +37,7 @@ pub use repair::RepairArgs;
 pub use shape::Shape;
 pub use share::ViewsArgs;
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
-pub use source::{DoctorArgs, SourceArgs, SymbolsArgs};
+pub use source::{AskArgs, DoctorArgs, SourceArgs, SymbolsArgs};
 
 use super::error::Failure;
 use layers::{Answers, CONFIG, deaf, with_variable};

@@ -221,7 +221,7 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
                 let origin = token_origin.as_ref();
                 return command::print_config::run(parsed, origin, &outside, context);
             }
-            blocking(Threads::beside(cli.download.place.demo), async {
+            blocking(Threads::beside(cli.download.place.source.demo), async {
                 signal::hold().map_err(Failure::cannot_start)?;
                 let mut settings = settings::download(&cli.download, origins, &outside)?;
                 settings.warnings.extend(settings::warning_of_env_file(Path::new(ENV_FILE)));
@@ -237,7 +237,7 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
             signal::hold().map_err(Failure::cannot_start)?;
             command::verify::run(&settings::verify(args, origins)?, context).await
         }),
-        Some(Command::Repair(args)) => blocking(Threads::beside(args.place.demo), async {
+        Some(Command::Repair(args)) => blocking(Threads::beside(args.place.source.demo), async {
             signal::hold().map_err(Failure::cannot_start)?;
             let settings = settings::repair::repair(args, origins, &outside)?;
             command::repair::run(&settings, context).await
@@ -251,11 +251,17 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
         Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
         Some(Command::Symbols(args)) => {
             let settings = settings::source::symbols(args, origins, &outside)?;
-            blocking(Threads::beside(args.source.demo), command::symbols::run(&settings, context))
+            blocking(
+                Threads::beside(args.ask.source.demo),
+                command::symbols::run(&settings, context),
+            )
         }
         Some(Command::Doctor(args)) => {
             let settings = settings::source::doctor(args, origins, &outside)?;
-            blocking(Threads::beside(args.source.demo), command::doctor::run(&settings, context))
+            blocking(
+                Threads::beside(args.ask.source.demo),
+                command::doctor::run(&settings, context),
+            )
         }
         Some(Command::Simulate(args)) => blocking(Threads::Cores, async {
             let settings = settings::simulate::simulate(args, origins)?;

@@ -10,6 +10,8 @@ pub mod layout;
 pub mod schema;
 pub mod sidecar;
 pub mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use digest::{DayDigest, RowsDigest, RowsDigests};
 pub use footer::{Footer, FooterError};

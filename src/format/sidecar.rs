@@ -15,6 +15,24 @@ use super::digest::DayDigest;
 /// Value of `schema_version`, fixed since the Python tool.
 pub const SCHEMA_VERSION: &str = "1.0.0";
 
+/// The keys of the Python tool, in its order; ours begin with them.
+pub const OLD_KEYS: [&str; 14] = [
+    "schema_version",
+    "symbol",
+    "data_type",
+    "granularity",
+    "start_epoch",
+    "end_epoch",
+    "record_count",
+    "gaps_detected",
+    "duplicates_removed",
+    "sha256",
+    "locked",
+    "created_at",
+    "download_duration_seconds",
+    "file_size",
+];
+
 /// A covered range and when it was asked, by the source's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SidecarCoverage {
@@ -166,23 +184,7 @@ mod tests {
         let text = String::from_utf8(sidecar.to_json()).unwrap();
         let position =
             |key: &str| text.find(&format!("\"{key}\"")).unwrap_or_else(|| panic!("{key}"));
-        let keys = [
-            "schema_version",
-            "symbol",
-            "data_type",
-            "granularity",
-            "start_epoch",
-            "end_epoch",
-            "record_count",
-            "gaps_detected",
-            "duplicates_removed",
-            "sha256",
-            "locked",
-            "created_at",
-            "download_duration_seconds",
-            "file_size",
-            "format_version",
-        ];
+        let keys = [&OLD_KEYS[..], &["format_version"]].concat();
         let positions: Vec<_> = keys.iter().map(|key| position(key)).collect();
         assert!(positions.is_sorted(), "{text}");
     }

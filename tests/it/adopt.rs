@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use titan_download::storage::{ParquetStore, StoreOptions};
 
 use crate::old_cache::{self, Bar, Form, OLD, bars, month_path, newer, sidecar_path};
 use crate::process::{NOW, Sandbox, Server, n_pages};
+use crate::python::python_with;
 use crate::support::{Rows, assert_same_rows, epoch, rows_of, series};
 
 /// The history of the exchange is ten days long and begins on the 28th of February.
@@ -324,11 +324,7 @@ fn whenever_adopt_is_killed_the_next_run_completes_it() {
 /// The old readers find their columns, their rows and their keys in what became of their files.
 #[test]
 fn the_old_readers_read_it_as_before() {
-    let python = Command::new("python3").args(["-c", "import pandas, pyarrow"]).output();
-    if !python.is_ok_and(|output| output.status.success()) {
-        println!("skipped: python3 with pandas and pyarrow is not installed");
-        return;
-    }
+    let Some(mut python) = python_with(&["pandas", "pyarrow"]) else { return };
     let server = Server::start(&HISTORY);
     let sandbox = Sandbox::new();
     let root = sandbox.path("data");
@@ -341,12 +337,8 @@ fn the_old_readers_read_it_as_before() {
     let csv_path = sandbox.path("expected.csv");
     fs::write(&csv_path, format!("epoch,open,high,low,close\n{csv}")).unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/read_as_before.py");
-    let read = Command::new("python3")
-        .arg(script)
-        .arg(root.join("R_100/candles_60"))
-        .arg(csv_path)
-        .output()
-        .unwrap();
+    let read =
+        python.arg(script).arg(root.join("R_100/candles_60")).arg(csv_path).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(read.status.success(), "{}{}", text(&read.stdout), text(&read.stderr));
 }

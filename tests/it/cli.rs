@@ -263,10 +263,7 @@ fn the_second_run_on_a_series_is_told_who_holds_it() {
     let hanging = Server::start(&["--fault", "hang=1"]);
     let sandbox = Sandbox::new();
     let mut first = sandbox.start(&candles(&hanging.url, TWO_DAYS));
-    let lock = sandbox.path("data/.titan/locks/R_100.candles_60.lock");
-    first.until("the lock is taken", || {
-        fs::read_to_string(&lock).is_ok_and(|record| record.ends_with('}'))
-    });
+    first.until_locked(&sandbox, "R_100");
     let owner = format!("process {} on", first.pid());
     let arguments = candles(&hanging.url, TWO_DAYS);
     assert_refused(&sandbox, &arguments, 75, &[&owner, "hint: wait for the other run"]);

@@ -9,10 +9,17 @@ use std::path::PathBuf;
 use titan_download::deriv::classify;
 use titan_download::format::sidecar::Sidecar;
 
-/// Every file of a target as (expectation, path, bytes).
-fn corpus(target: &str) -> Vec<(Option<String>, PathBuf, Vec<u8>)> {
-    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-    let folder = fuzz.join("corpus").join(target);
+/// What a file must be taken for, if that is known, its path and its bytes.
+type Entry = (Option<String>, PathBuf, Vec<u8>);
+
+/// Every file of a target; nothing in a packed crate, which leaves
+/// out the package that `fuzz` is.
+fn corpus(target: &str) -> Option<Vec<Entry>> {
+    let project = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    if project.join("Cargo.toml.orig").exists() {
+        return None;
+    }
+    let folder = project.join("fuzz/corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| {
@@ -24,12 +31,12 @@ fn corpus(target: &str) -> Vec<(Option<String>, PathBuf, Vec<u8>)> {
         })
         .collect();
     files.sort();
-    files
+    Some(files)
 }
 
 #[test]
 fn every_message_is_taken_for_what_it_is() {
-    let files = corpus("message");
+    let Some(files) = corpus("message") else { return };
     assert!(files.len() >= 70, "{} files", files.len());
     for (expected, path, bytes) in files {
         let found = classify(&bytes).replace(' ', "_");
@@ -41,7 +48,7 @@ fn every_message_is_taken_for_what_it_is() {
 
 #[test]
 fn every_sidecar_is_taken_for_what_it_is() {
-    let files = corpus("sidecar");
+    let Some(files) = corpus("sidecar") else { return };
     assert!(files.len() >= 15, "{} files", files.len());
     for (expected, path, bytes) in files {
         let found = match Sidecar::from_json(&bytes) {

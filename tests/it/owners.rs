@@ -1,11 +1,11 @@
 //! Two processes on one archive: one writer per series, and no damage even where the lock lies.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use titan_download::domain::{Granularity, Kind};
 
-use crate::process::{Ran, Running, Sandbox, Server};
+use crate::process::{Ran, Sandbox, Server};
 use crate::support::{all_rows, assert_same_rows, series};
 
 const RANGE: [&str; 2] = ["2026-02-20", "2026-03-03"];
@@ -15,17 +15,6 @@ fn arguments<'a>(url: &'a str, symbol: &'a str) -> Vec<&'a str> {
     let range = ["--start-date", RANGE[0], "--end-date", RANGE[1]];
     let place = ["--endpoint", url, "--output", "data", "--rate", "unlimited"];
     [what.as_slice(), &range, &place].concat()
-}
-
-fn lock_of(sandbox: &Sandbox, symbol: &str) -> PathBuf {
-    sandbox.path(&format!("data/.titan/locks/{symbol}.candles_60.lock"))
-}
-
-fn until_locked(run: &mut Running, lock: &Path) {
-    let pid = format!("\"pid\":{},", run.pid());
-    run.until("the lock is taken", || {
-        fs::read_to_string(lock).is_ok_and(|record| record.contains(&pid))
-    });
 }
 
 #[track_caller]
@@ -43,7 +32,7 @@ fn of_two_runs_on_a_series_one_works_and_one_is_told() {
     let server = Server::start(&[]);
     let sandbox = Sandbox::new();
     let mut first = sandbox.start(&arguments(&hanging.url, "R_100"));
-    until_locked(&mut first, &lock_of(&sandbox, "R_100"));
+    first.until_locked(&sandbox, "R_100");
     let held = sandbox.run(&arguments(&server.url, "R_100")).expect(75);
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let owner = format!("process {} on `{}", first.pid(), host.trim());
@@ -75,12 +64,12 @@ fn two_runs_work_on_different_series_side_by_side() {
 fn two_runs_that_both_own_a_series_damage_nothing() {
     let slow = Server::start(&["--latency", "20ms"]);
     let sandbox = Sandbox::new();
-    let lock = lock_of(&sandbox, "R_100");
+    let lock = sandbox.path("data/.titan/locks/R_100.candles_60.lock");
     let mut runs = Vec::new();
     for n in 0..3 {
         let mut run = sandbox.start(&arguments(&slow.url, "R_100"));
         if n < 2 {
-            until_locked(&mut run, &lock);
+            run.until_locked(&sandbox, "R_100");
             fs::remove_file(&lock).unwrap();
         }
         runs.push(run);

@@ -188,6 +188,16 @@ impl Running {
         true
     }
 
+    /// Waits until it holds the candles of a symbol in the archive `data` of its sandbox.
+    #[track_caller]
+    pub(crate) fn until_locked(&mut self, sandbox: &Sandbox, symbol: &str) {
+        let lock = sandbox.path(&format!("data/.titan/locks/{symbol}.candles_60.lock"));
+        let owner = format!("\"pid\":{},", self.pid());
+        self.until("the lock is taken", || {
+            fs::read_to_string(&lock).is_ok_and(|record| record.contains(&owner))
+        });
+    }
+
     /// Waits until `is_so`, which has to come while the command is at work.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, is_so: impl Fn() -> bool) {

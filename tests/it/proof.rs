@@ -11,6 +11,7 @@ use titan_download::integrity::{Depth, Report, VerifyOptions, verify};
 use titan_download::simulator::{Replay, SimClock, SimulatorConfig};
 
 use crate::process::Sandbox;
+use crate::python::python_with;
 use crate::support::*;
 
 const MINUTES: Kind = Kind::Candles(Granularity::MINUTE);
@@ -130,11 +131,7 @@ fn epoch_of(line: &[u8]) -> Epoch {
 /// The script of the documents, with which anybody can recompute the hash.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_script_recomputes_the_hashes() {
-    let has_pyarrow = Command::new("python3").args(["-c", "import pyarrow"]).output();
-    if !has_pyarrow.is_ok_and(|ran| ran.status.success()) {
-        println!("skipped: there is no python3 with pyarrow");
-        return;
-    }
+    let Some(mut python) = python_with(&["pyarrow"]) else { return };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rows_sha256.py");
     let mut text = String::new();
     File::open(&script).unwrap().read_to_string(&mut text).unwrap();
@@ -149,7 +146,8 @@ async fn the_documented_script_recomputes_the_hashes() {
         .flat_map(|kind| parquet_files(folder.path(), &series("R_100", kind)))
         .collect();
     assert_eq!(files.len(), 4);
-    let run = || Command::new("python3").arg(&script).args(&files).output().unwrap();
+    python.arg(&script).args(&files);
+    let mut run = || python.output().unwrap();
     let ran = run();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned();
     assert!(ran.status.success(), "{said}{}", String::from_utf8_lossy(&ran.stderr));

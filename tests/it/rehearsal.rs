@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::cli::{TWO_DAYS, assert_refused, candles};
 use crate::process::{Sandbox, Server, n_pages};
 
-/// The keys of `--json` that the README lists for a command.
+/// The keys of `--json` that `docs/commands.md` lists for a command.
 pub(crate) fn documented(command: &str) -> BTreeSet<String> {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/commands.md");
+    let page = fs::read_to_string(page).unwrap();
     let keys = |start: &str| -> Vec<String> {
-        let line = readme.lines().find(|line| line.starts_with(start));
-        let line = line.unwrap_or_else(|| panic!("the README has no line `{start}`"));
+        let line = page.lines().find(|line| line.starts_with(start));
+        let line = line.unwrap_or_else(|| panic!("docs/commands.md has no line `{start}`"));
         let row = line.strip_prefix(start).unwrap();
         // What is in brackets explains a key.
         let mut depth = 0_u32;
@@ -123,10 +124,7 @@ fn a_series_that_is_held_is_named() {
     let hanging = Server::start(&["--fault", "hang=1"]);
     let sandbox = Sandbox::new();
     let mut first = sandbox.start(&candles(&hanging.url, TWO_DAYS));
-    let lock = sandbox.path("data/.titan/locks/R_100.candles_60.lock");
-    first.until("the lock is taken", || {
-        fs::read_to_string(&lock).is_ok_and(|record| record.ends_with('}'))
-    });
+    first.until_locked(&sandbox, "R_100");
     let server = Server::start(&[]);
     let before = sandbox.content();
     let ran = sandbox.run(&dry(&server.url, TWO_DAYS)).expect(75);

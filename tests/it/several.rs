@@ -34,10 +34,7 @@ fn one_that_fails_does_not_stop_the_others() {
     fs::write(sandbox.path("held.toml"), held).unwrap();
     let mut other =
         sandbox.start(&["--config", "held.toml", "--endpoint", &hanging.url, "--timeout", "10m"]);
-    let lock = sandbox.path("data/.titan/locks/R_50.candles_60.lock");
-    other.until("the lock is taken", || {
-        fs::read_to_string(&lock).is_ok_and(|record| record.ends_with('}'))
-    });
+    other.until_locked(&sandbox, "R_50");
     fs::write(sandbox.path("data/R_25"), "no folder").unwrap();
 
     let jobs = "[[series]]\nsymbol = [\"R_100\", \"R_10O\", \"R_50\", \"R_25\", \"R_10\"]\n\
@@ -77,10 +74,9 @@ fn without_any_series_it_cannot_start() {
     fs::write(sandbox.path("titan.toml"), config("")).unwrap();
     let line = |symbols: &'static str| ["--endpoint", &server.url, "--symbol", symbols];
     let mut other = sandbox.start(&["--symbol", "R_50,R_25", "--endpoint", &hanging.url]);
-    let lock = sandbox.path("data/.titan/locks/R_25.candles_60.lock");
-    other.until("the locks are taken", || {
-        fs::read_to_string(&lock).is_ok_and(|record| record.ends_with('}'))
-    });
+    for symbol in ["R_50", "R_25"] {
+        other.until_locked(&sandbox, symbol);
+    }
     let ran = sandbox.run(&line("R_50,R_25")).expect(75);
     assert!(ran.stderr.contains("hint: wait for the other run"), "{}", ran.stderr);
     let ran = sandbox.run(&line("R_50,R_10O")).expect(2);

@@ -145,3 +145,28 @@ fn what_is_printed_does_not_depend_on_the_environment() {
         assert!(!plain.contains("s3cret"));
     }
 }
+
+/// The service, with the program in its place, and its timer are units that systemd takes.
+#[test]
+fn systemd_takes_the_units() {
+    if !is_installed("systemd-analyze") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd");
+    let mut analyze = Command::new("systemd-analyze");
+    analyze.arg("verify");
+    for name in ["titan-download.service", "titan-download.timer"] {
+        let unit = fs::read_to_string(folder.join(name)).unwrap();
+        // Neither the program nor its manual is installed.
+        let unit =
+            unit.replace("/usr/local/bin/titan-download", env!("CARGO_BIN_EXE_titan-download"));
+        let unit = unit.replace("Documentation=man:titan-download(1)\n", "");
+        fs::write(sandbox.path(name), unit).unwrap();
+        analyze.arg(sandbox.path(name));
+    }
+    let output = analyze.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It succeeds with a warning where a key is unknown.
+    assert!(output.status.success() && !said.contains("titan-download."), "{said}");
+}

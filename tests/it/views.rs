@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::python::python_with;
+
 fn titan(folder: &Path, arguments: &[&str]) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_titan-download"))
         .args(arguments)
@@ -13,17 +15,9 @@ fn titan(folder: &Path, arguments: &[&str]) -> std::process::Output {
         .unwrap()
 }
 
-#[allow(clippy::print_stderr)]
 /// Runs Python with `code`; `None` and a word if one of `modules` is missing.
 fn python(folder: &Path, modules: &[&str], code: &str) -> Option<String> {
-    for module in modules {
-        let probe = Command::new("python3").args(["-c", &format!("import {module}")]).output();
-        if !probe.is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: python3 with {module} is not installed");
-            return None;
-        }
-    }
-    let output = Command::new("python3").args(["-c", code]).current_dir(folder).output().unwrap();
+    let output = python_with(modules)?.args(["-c", code]).current_dir(folder).output().unwrap();
     let (out, err) =
         (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{code}\n{out}\n{err}");
@@ -80,12 +74,14 @@ fn views_of_nothing_are_none() {
 /// Each block of Python runs where its library is installed.
 #[test]
 fn the_examples_for_readers_run() {
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reading.md")).unwrap();
+    let text = |name| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let text = ["README.md", "docs/reading.md"].map(text).concat();
     let blocks: Vec<_> =
         text.split("```python\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
-    assert!(blocks.len() >= 7, "{} blocks", blocks.len());
+    assert!(blocks.len() >= 9, "{} blocks", blocks.len());
     let folder = archive();
+    let views = titan(folder.path(), &["views", "--sql"]).stdout;
+    fs::write(folder.path().join("views.sql"), views).unwrap();
     let known = ["duckdb", "pandas", "pyarrow", "polars", "datafusion", "pyspark"];
     for block in blocks {
         let is_used = |module: &&&str| {

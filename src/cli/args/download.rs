@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
-use super::JobArgs;
+use super::{JobArgs, SourceArgs};
 
 /// How much is said, and how.
 #[derive(Debug, Clone, Args)]
@@ -144,27 +144,9 @@ pub struct PlaceArgs {
     #[arg(long, value_name = "SYMBOL/KIND/YYYY-MM", value_delimiter = ',')]
     #[arg(env = "TITAN_ACCEPT_RESTATEMENT")]
     pub accept_restatement: Vec<String>,
-    /// Ask this endpoint instead of the one of the API
-    #[arg(long, value_name = "URL", env = "TITAN_ENDPOINT")]
-    pub endpoint: Option<String>,
-    /// Speak this API: v1, or legacy which Deriv retires
-    #[arg(long, value_name = "v1|legacy", default_value = "v1", env = "TITAN_API")]
-    pub api: String,
-    /// Name this application to the legacy API
-    #[arg(long, value_name = "ID", default_value = "1089", env = "TITAN_APP_ID")]
-    pub app_id: String,
-    /// Download from the built-in simulated exchange, without any network
-    ///
-    /// The prices are invented. They are never mixed with real ones: a folder that holds the one
-    /// is refused for the other.
-    #[arg(long, env = "TITAN_DEMO", value_parser = BoolishValueParser::new(), conflicts_with = "endpoint")]
-    pub demo: bool,
-    /// Read the API token from this file
-    ///
-    /// Market data needs no token. If you want one used, set TITAN_TOKEN in the environment or
-    /// `.env`, or name a file here; it is never an option, because other users see command lines.
-    #[arg(long, value_name = "FILE", env = "TITAN_TOKEN_FILE")]
-    pub token_file: Option<PathBuf>,
+    /// Which source is asked.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Keep what all runs on this machine share in this folder [default: the user's state folder]
     ///
     /// It holds the request budget, which all processes that ask the same host share, and the pace
@@ -172,9 +154,6 @@ pub struct PlaceArgs {
     /// ~/.local/state/titan-download. If it cannot be written, a run asks at half of its rate.
     #[arg(long, value_name = "FOLDER", env = "TITAN_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Allow an endpoint on another machine without encryption
-    #[arg(long, env = "TITAN_INSECURE_WS", value_parser = BoolishValueParser::new())]
-    pub insecure_ws: bool,
 }
 
 /// How fast, and how patiently.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 
-use super::{PlaceArgs, TalkArgs};
+use super::TalkArgs;
 
 const SYMBOLS_HELP: &str = "\
 Examples:
@@ -24,9 +24,8 @@ Examples:
 Exit codes: 0 everything is as assumed, 1 something differs or failed, 2 it could not start,
 69 the source is unavailable";
 
-/// Which source is asked.
+/// Which source is asked, and as whom: by the main job, by `repair`, and by the commands here.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// Ask this endpoint instead of the one of the API
     #[arg(long, value_name = "URL", env = "TITAN_ENDPOINT")]
@@ -38,35 +37,32 @@ pub struct SourceArgs {
     #[arg(long, value_name = "ID", default_value = "1089", env = "TITAN_APP_ID")]
     pub app_id: String,
     /// Ask the built-in simulated exchange, without any network
+    ///
+    /// The prices are invented. They are never mixed with real ones: a folder that holds the one
+    /// is refused for the other.
     #[arg(long, env = "TITAN_DEMO", value_parser = BoolishValueParser::new(), conflicts_with = "endpoint")]
     pub demo: bool,
     /// Read the API token from this file
+    ///
+    /// Market data needs no token. If you want one used, set TITAN_TOKEN in the environment or
+    /// `.env`, or name a file here; it is never an option, because other users see command lines.
     #[arg(long, value_name = "FILE", env = "TITAN_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Allow an endpoint on another machine without encryption
     #[arg(long, env = "TITAN_INSECURE_WS", value_parser = BoolishValueParser::new())]
     pub insecure_ws: bool,
+}
+
+/// Which source is looked at, and how patiently.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source")]
+pub struct AskArgs {
+    /// Which source.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Give up on an answer after this long
     #[arg(long, value_name = "DURATION", default_value = "30s", env = "TITAN_TIMEOUT")]
     pub timeout: String,
-}
-
-impl SourceArgs {
-    /// The same as options of the main job, so that both are read alike.
-    pub fn as_place(&self) -> PlaceArgs {
-        PlaceArgs {
-            output: PathBuf::new(),
-            no_resume: false,
-            accept_restatement: Vec::new(),
-            endpoint: self.endpoint.clone(),
-            api: self.api.clone(),
-            app_id: self.app_id.clone(),
-            demo: self.demo,
-            token_file: self.token_file.clone(),
-            state_dir: None,
-            insecure_ws: self.insecure_ws,
-        }
-    }
 }
 
 /// `titan-download symbols`.
@@ -90,7 +86,7 @@ pub struct SymbolsArgs {
     pub output: PathBuf,
     /// Which source.
     #[command(flatten)]
-    pub source: SourceArgs,
+    pub ask: AskArgs,
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,
@@ -114,7 +110,7 @@ pub struct DoctorArgs {
     pub state_dir: Option<PathBuf>,
     /// Which source.
     #[command(flatten)]
-    pub source: SourceArgs,
+    pub ask: AskArgs,
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,

@@ -1,4 +1,4 @@
-//! The metrics of a run, as README lists them. Pure.
+//! The metrics of a run, as `docs/operations.md` lists them. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -60,7 +60,7 @@ impl Shown<'_> {
     }
 
     fn api(&self) -> Api {
-        match self.parsed.cli.download.place.api.trim() {
+        match self.parsed.cli.download.place.source.api.trim() {
             "legacy" => Api::Legacy,
             _ => Api::V1,
         }
@@ -71,9 +71,9 @@ impl Shown<'_> {
         let args = &self.parsed.cli.download;
         match option {
             "months" if !args.what.test && args.what.start_date.is_none() => Some("1".to_owned()),
-            "rate" if args.place.demo => Some("unlimited".to_owned()),
+            "rate" if args.place.source.demo => Some("unlimited".to_owned()),
             "rate" => Some(settings::DEFAULT_RATE.to_string()),
-            "endpoint" if !args.place.demo => {
+            "endpoint" if !args.place.source.demo => {
                 (self.outside.endpoint)(self.api(), None).ok().map(|endpoint| endpoint.shown)
             }
             _ => None,

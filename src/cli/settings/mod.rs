@@ -20,7 +20,7 @@ use crate::domain::{Granularity, Kind, Series};
 use crate::download::Window;
 
 use super::args::{
-    AdoptArgs, DownloadArgs, FileArgs, Origin, Origins, PaceArgs, PlaceArgs, TalkArgs, WhatArgs,
+    AdoptArgs, DownloadArgs, FileArgs, Origin, Origins, PaceArgs, SourceArgs, TalkArgs, WhatArgs,
 };
 use super::error::Failure;
 pub use secret::Token;
@@ -158,10 +158,10 @@ pub fn download(
     let mut warnings = Vec::new();
     let Wishes { request, gap_thresholds, set_aside } = jobs::wishes(args, origins)?;
     warnings.extend(set_aside);
-    let Whom { api, endpoint, app_id, token } = whom(&args.place, origins, outside)?;
+    let Whom { api, endpoint, app_id, token } = whom(&args.place.source, origins, outside)?;
     let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
     warnings.extend(token_warning(token.as_ref(), endpoint.as_ref()));
-    let pace = pace(&args.pace, args.place.demo, is_local, origins)?;
+    let pace = pace(&args.pace, args.place.source.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
     let n_series = request.wanted.len() as u64;
     named("max-requests", origins, gets_to_a_page(pace.max_requests, n_series))?;
@@ -178,7 +178,7 @@ pub fn download(
         app_id,
         token,
         state_dir: args.place.state_dir.clone(),
-        insecure_ws: args.place.insecure_ws,
+        insecure_ws: args.place.source.insecure_ws,
         pace,
         file,
         dry_run: args.dry_run,
@@ -197,17 +197,17 @@ struct Whom {
 }
 
 fn whom(
-    place: &PlaceArgs,
+    args: &SourceArgs,
     origins: &Origins,
     outside: &Outside<'_>,
 ) -> Result<Whom, SettingsError> {
     let apis = [("v1", Api::V1), ("legacy", Api::Legacy)];
-    let api = named("api", origins, choice(&place.api, &apis))?;
+    let api = named("api", origins, choice(&args.api, &apis))?;
     Ok(Whom {
         api,
-        endpoint: endpoint(place, api, origins, outside)?,
-        token: secret::token(place.token_file.as_deref(), outside.token.as_deref())?,
-        app_id: named("app-id", origins, number(&place.app_id, 1..=u32::MAX))?,
+        endpoint: endpoint(args, api, origins, outside)?,
+        token: secret::token(args.token_file.as_deref(), outside.token.as_deref())?,
+        app_id: named("app-id", origins, number(&args.app_id, 1..=u32::MAX))?,
     })
 }
 
@@ -340,7 +340,7 @@ fn months(text: &str) -> Result<Window, BadValue> {
 }
 
 fn endpoint(
-    args: &PlaceArgs,
+    args: &SourceArgs,
     api: Api,
     origins: &Origins,
     outside: &Outside<'_>,

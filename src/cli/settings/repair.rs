@@ -75,10 +75,10 @@ fn run(
     outside: &Outside<'_>,
 ) -> Result<DownloadSettings, SettingsError> {
     let place = &args.place;
-    let Whom { api, endpoint, app_id, token } = whom(place, origins, outside)?;
+    let Whom { api, endpoint, app_id, token } = whom(&place.source, origins, outside)?;
     let is_local = endpoint.as_ref().is_none_or(|endpoint| endpoint.is_loopback);
     let mut warnings = Vec::from_iter(token_warning(token.as_ref(), endpoint.as_ref()));
-    let pace = pace(&args.pace, place.demo, is_local, origins)?;
+    let pace = pace(&args.pace, place.source.demo, is_local, origins)?;
     warnings.extend(rate_warning(pace.rate, is_local));
     Ok(DownloadSettings {
         request: DownloadRequest { wanted: Vec::new() },
@@ -90,7 +90,7 @@ fn run(
         app_id,
         token,
         state_dir: place.state_dir.clone(),
-        insecure_ws: place.insecure_ws,
+        insecure_ws: place.source.insecure_ws,
         pace,
         file: file(&args.file, origins, outside)?,
         dry_run: args.dry_run,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::Symbol;
 
 use super::super::args::Origins;
-use super::super::args::source::{DoctorArgs, SourceArgs, SymbolsArgs};
+use super::super::args::source::{AskArgs, DoctorArgs, SymbolsArgs};
 use super::parse::{duration, symbol};
 use super::{Api, EndpointChoice, Outside, SettingsError, Token, Whom, named, some_folder, whom};
 
@@ -76,7 +76,7 @@ pub fn symbols(
         submarket: word(&args.submarket),
         open: args.open,
         root: some_folder(&args.output, origins)?,
-        source: source(&args.source, origins, outside)?,
+        source: source(&args.ask, origins, outside)?,
     })
 }
 
@@ -95,22 +95,22 @@ pub fn doctor(
         long: args.long,
         root: some_folder(&args.output, origins)?,
         state_dir: args.state_dir.clone(),
-        source: source(&args.source, origins, outside)?,
+        source: source(&args.ask, origins, outside)?,
     })
 }
 
 fn source(
-    args: &SourceArgs,
+    args: &AskArgs,
     origins: &Origins,
     outside: &Outside<'_>,
 ) -> Result<SourceSettings, SettingsError> {
-    let Whom { api, endpoint, app_id, token } = whom(&args.as_place(), origins, outside)?;
+    let Whom { api, endpoint, app_id, token } = whom(&args.source, origins, outside)?;
     Ok(SourceSettings {
         api,
         endpoint,
         app_id,
         token,
-        insecure_ws: args.insecure_ws,
+        insecure_ws: args.source.insecure_ws,
         timeout: named("timeout", origins, duration(&args.timeout, Duration::from_millis(100)))?,
     })
 }

@@ -91,44 +91,18 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::{Coverage, CoverageState};
-    use crate::format::{DayDigest, Sidecar, SidecarCoverage};
+    use crate::domain::CoverageState;
+    use crate::format::Sidecar;
+    use crate::format::testing::{day, tell};
 
     use super::*;
-
-    /// 2026-03-01T00:00:00Z.
-    const START: i64 = 1_772_323_200;
-
-    fn epoch(days: f64) -> Epoch {
-        Epoch::new(START + (days * 86_400.0) as i64)
-    }
 
     fn march(covered: &[(f64, f64, CoverageState)], gaps: &[(f64, f64, GapClass)]) -> MonthSurvey {
         let text = r#"{"schema_version": "1.0.0", "symbol": "R_100", "data_type": "ticks",
             "granularity": null, "start_epoch": 0, "end_epoch": 0, "record_count": 0,
             "gaps_detected": 0, "duplicates_removed": 0}"#;
         let mut sidecar = Sidecar::from_json(text.as_bytes()).unwrap();
-        let mut coverage = Coverage::new();
-        for (start, end, state) in covered {
-            coverage.insert(EpochRange::new(epoch(*start), epoch(*end)).unwrap(), *state);
-        }
-        let timed = |c: &crate::domain::CoverageRange| SidecarCoverage {
-            start: c.start,
-            end: c.end,
-            state: c.state,
-            asked_first: None,
-            asked_last: None,
-        };
-        sidecar.coverage = coverage.ranges().iter().map(timed).collect();
-        let gap = |(start, end, class): &(f64, f64, GapClass)| Gap {
-            start: epoch(*start),
-            end: epoch(*end),
-            missing_estimate: 1,
-            class: *class,
-        };
-        sidecar.gaps = gaps.iter().map(gap).collect();
-        let date = "2026-03-01".to_owned();
-        sidecar.days = vec![DayDigest { date, rows: 1, rows_sha256: String::new() }];
+        tell(&mut sidecar, covered, gaps);
         let month = "2026-03".parse().unwrap();
         MonthSurvey { month, sidecar: Some(Box::new(sidecar)), problem: None, file_size: Some(1) }
     }
@@ -146,7 +120,7 @@ mod tests {
     }
 
     fn check(partition: &MonthSurvey, now: f64, expected: &str) {
-        let cells = cells(partition.month, Some(partition), epoch(now));
+        let cells = cells(partition.month, Some(partition), day(now));
         assert_eq!(cells.len(), 31);
         let found = text(&cells);
         assert_eq!(&found[..expected.len()], expected, "{found}");
@@ -174,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_month_without_partition_is_missing_until_now() {
-        let cells = cells("2026-02".parse().unwrap(), None, epoch(-14.0));
+        let cells = cells("2026-02".parse().unwrap(), None, day(-14.0));
         assert_eq!(text(&cells), "xxxxxxxxxxxxxx..............");
     }
 }

@@ -4,27 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::{Epoch, Finding, FindingKind, Kind, PartitionKey};
 use crate::format::Sidecar;
-use crate::format::sidecar::SCHEMA_VERSION;
+use crate::format::sidecar::{OLD_KEYS, SCHEMA_VERSION};
 
 use super::sift::{Saved, remark};
-
-/// The keys of the Python tool.
-const KEYS: [&str; 14] = [
-    "schema_version",
-    "symbol",
-    "data_type",
-    "granularity",
-    "start_epoch",
-    "end_epoch",
-    "record_count",
-    "gaps_detected",
-    "duplicates_removed",
-    "sha256",
-    "locked",
-    "created_at",
-    "download_duration_seconds",
-    "file_size",
-];
 
 /// A sidecar without our part. A key that is missing or of another type says nothing.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,7 +91,7 @@ impl Said {
 
     /// Keys that nothing of ours carries on.
     pub(super) fn unknown_keys(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).filter(|key| !KEYS.contains(key)).collect()
+        self.0.keys().map(String::as_str).filter(|key| !OLD_KEYS.contains(key)).collect()
     }
 
     /// Where it says something else than the file shows; the rows decide.

@@ -114,7 +114,7 @@ fn every_shape_of_option_comes_from_every_place() {
         let args = places.parsed().cli.download;
         assert_eq!(args.talk.verbose, 2, "{places:?}");
         assert_eq!(args.place.output, PathBuf::from("x y"), "{places:?}");
-        assert!(args.place.demo && args.place.insecure_ws, "{places:?}");
+        assert!(args.place.source.demo && args.place.source.insecure_ws, "{places:?}");
         assert_eq!(args.what.granularities, ["60", "3600"], "{places:?}");
     };
     let variables = "TITAN_VERBOSE=2;TITAN_OUTPUT=x y;TITAN_DEMO=On;TITAN_INSECURE_WS=1;TITAN_GRANULARITY=60,3600";
@@ -175,10 +175,10 @@ fn rivals_of_one_place_are_an_error_and_those_below_are_silent() {
     let file = "endpoint = 'ws://127.0.0.1:1'\nverbose = 2";
     let places = Places::typed("--demo -q").file(file).environment("TITAN_VERBOSE=1");
     let args = places.parsed().cli.download;
-    assert!(args.place.demo && args.place.endpoint.is_none());
+    assert!(args.place.source.demo && args.place.source.endpoint.is_none());
     assert!(args.talk.quiet && args.talk.verbose == 0);
     let args = Places::default().environment("TITAN_DEMO=no").file(file).parsed().cli.download;
-    assert_eq!(args.place.endpoint.as_deref(), Some("ws://127.0.0.1:1"));
+    assert_eq!(args.place.source.endpoint.as_deref(), Some("ws://127.0.0.1:1"));
 }
 
 #[test]

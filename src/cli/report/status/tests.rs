@@ -1,27 +1,15 @@
-use crate::domain::{Coverage, CoverageState, EpochRange, Gap, GapClass, Granularity, Kind, Month};
-use crate::format::{DayDigest, MonthSeen, Sidecar, SidecarCoverage, SidecarSeen, Standing};
+use crate::domain::{CoverageState, GapClass, Granularity, Kind, Month};
+use crate::format::testing::{day, days, tell};
+use crate::format::{MonthSeen, Sidecar, SidecarSeen, Standing};
 use crate::integrity::survey::{MonthSurvey, Staged};
 
 use super::super::samples;
 use super::*;
 
-/// Days after 2026-03-01T00:00:00Z.
-fn day(days: f64) -> Epoch {
-    Epoch::new(1_772_323_200 + (days * 86_400.0) as i64)
-}
-
-fn epoch_range(start: f64, end: f64) -> EpochRange {
-    EpochRange::new(day(start), day(end)).unwrap()
-}
-
 type Facts<'a> = (&'a str, &'a [(f64, f64, CoverageState)], &'a [(f64, f64, GapClass)]);
 
 fn month(kind: Kind, (name, covered, gaps): Facts<'_>) -> MonthSeen {
     let month: Month = name.parse().unwrap();
-    let mut coverage = Coverage::new();
-    for (start, end, state) in covered {
-        coverage.insert(epoch_range(*start, *end), *state);
-    }
     let series = samples::series(kind);
     let text = r#"{"schema_version": "1.0.0", "symbol": "R_100", "data_type": "ticks",
         "granularity": null, "start_epoch": 0, "end_epoch": 0, "record_count": 43200,
@@ -36,26 +24,11 @@ fn month(kind: Kind, (name, covered, gaps): Facts<'_>) -> MonthSeen {
         true => PartitionState::Open,
         false => PartitionState::Sealed,
     });
+    tell(&mut sidecar, covered, gaps);
+    let coverage = sidecar.coverage();
     let answered = coverage.select(|state| state == CoverageState::Answered);
     sidecar.start_epoch = answered.iter().next().unwrap().start().secs();
     sidecar.end_epoch = answered.iter().next_back().unwrap().last().secs();
-    let timed = |c: &crate::domain::CoverageRange| SidecarCoverage {
-        start: c.start,
-        end: c.end,
-        state: c.state,
-        asked_first: None,
-        asked_last: None,
-    };
-    sidecar.coverage = coverage.ranges().iter().map(timed).collect();
-    let gap = |(start, end, class): &(f64, f64, GapClass)| Gap {
-        start: day(*start),
-        end: day(*end),
-        missing_estimate: 1,
-        class: *class,
-    };
-    sidecar.gaps = gaps.iter().map(gap).collect();
-    let date = "2026-03-01".to_owned();
-    sidecar.days = vec![DayDigest { date, rows: 1, rows_sha256: String::new() }];
     MonthSeen { month, sidecar: SidecarSeen::Read(Box::new(sidecar)), file_size: Some(94_208) }
 }
 
@@ -88,7 +61,7 @@ fn ticks() -> SeriesSurvey {
     );
     let mut series = series(Kind::Ticks, &[february, march]);
     series.staged.n_segments = 3;
-    series.staged.ranges.insert(epoch_range(9.5, 9.75));
+    series.staged.ranges.insert(days(9.5, 9.75));
     series
 }
 

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod bad_input;
+mod browser;
 mod budget;
 mod calendar;
 mod cli;
@@ -36,6 +37,7 @@ mod proof;
 mod record;
 mod rehearsal;
 mod replay;
+mod report;
 mod restate;
 mod screen;
 mod secrets;

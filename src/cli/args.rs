@@ -35,7 +35,7 @@ pub use look::{ExplainArgs, StatusArgs};
 pub use origins::{Origin, Origins, variable};
 pub use repair::RepairArgs;
 pub use shape::Shape;
-pub use share::ViewsArgs;
+pub use share::{ReportArgs, ViewsArgs};
 pub use simulate::{MarketArgs, ServeArgs, SimulateArgs};
 pub use source::{AskArgs, DoctorArgs, SourceArgs, SymbolsArgs};
 
@@ -132,6 +132,12 @@ pub enum Command {
     /// Each with the symbol as a column; candles of any width made of ticks, and values carried
     /// forward, as views and never as data. Asks nobody and changes nothing.
     Views(ViewsArgs),
+    /// Write one page with the whole archive to look at
+    ///
+    /// How complete each day is, rows a day, prices, gaps, findings and the last runs, as one HTML
+    /// file without scripts that needs no network. Reads all Parquet files; asks nobody and changes
+    /// nothing in the archive.
+    Report(ReportArgs),
     /// Show what the source offers now
     ///
     /// One line a symbol: its name, market, decimals, whether it is open, how often it ticks and what

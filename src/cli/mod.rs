@@ -125,6 +125,7 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
         Some(Command::Status(args)) => ("status", &args.talk, false),
         Some(Command::Explain(args)) => ("explain", &args.talk, false),
         Some(Command::Views(args)) => ("views", &args.talk, false),
+        Some(Command::Report(args)) => ("report", &args.talk, false),
         Some(Command::Symbols(args)) => ("symbols", &args.talk, false),
         Some(Command::Doctor(args)) => ("doctor", &args.talk, true),
         Some(Command::Simulate(args)) => ("simulate", &args.talk, false),
@@ -175,7 +176,7 @@ fn output_of(parsed: &Parsed) -> Option<&Path> {
 fn record(parsed: &Parsed, session: &str) -> Result<RunRecord, Failure> {
     let (download, session) = (&parsed.cli.download, session.to_owned());
     if let (None, Some(metrics)) = (&parsed.cli.command, &download.metrics_file) {
-        record::may_be_replaced(metrics, &download.place.output)?;
+        record::may_be_replaced(record::METRICS, metrics, &download.place.output)?;
     }
     let writes_nothing = download.dry_run || download.print_config;
     match &parsed.cli.command {
@@ -249,6 +250,9 @@ fn started(parsed: &Parsed, token: Option<Secret>, context: &Context) -> Result<
             command::explain::run(&settings::look::explain(args, origins)?, context)
         }
         Some(Command::Views(args)) => command::views::run(&settings::look::views(args), context),
+        Some(Command::Report(args)) => {
+            command::report::run(&settings::look::report(args)?, context)
+        }
         Some(Command::Symbols(args)) => {
             let settings = settings::source::symbols(args, origins, &outside)?;
             blocking(

@@ -21,8 +21,8 @@ use crate::download::{
 };
 use crate::integrity::explain::NotHeld;
 use crate::integrity::{
-    self, AgainstTicks, ArchivePart, Depth, Explanation, PartitionChecker, Survey, Thresholds,
-    VerifyOptions,
+    self, AgainstTicks, ArchivePart, Depth, Explanation, MonthPrices, PartitionChecker, Selection,
+    Survey, Thresholds, Unreadable, VerifyOptions,
 };
 use crate::resilience::{
     BreakerConfig, BreakerState, Counted, Guarded, Observer, PaceOutlook, Retried, RetryConfig,
@@ -201,6 +201,20 @@ pub(super) fn series_of(root: &Path) -> Vec<Series> {
 /// Looks at what an archive says of itself.
 pub(super) fn survey(settings: &StatusSettings) -> Survey {
     integrity::survey(&settings.root, &settings.selection)
+}
+
+/// Looks at what a whole archive says of itself.
+pub(super) fn survey_of(root: &Path) -> Survey {
+    integrity::survey(root, &Selection::default())
+}
+
+/// Reads the prices of one month in steps of so many seconds.
+pub(super) fn prices(
+    root: &Path,
+    key: &PartitionKey,
+    step_secs: i64,
+) -> Result<MonthPrices, Unreadable> {
+    integrity::month_prices(root, key, step_secs)
 }
 
 /// Explains one second of an archive.

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod bad_input;
+mod browser;
 mod budget;
 mod calendar;
 mod cli;
@@ -38,6 +39,7 @@ mod python;
 mod record;
 mod rehearsal;
 mod replay;
+mod report;
 mod restate;
 mod screen;
 mod secrets;

@@ -29,11 +29,12 @@ const WIDTHS: [&str; 12] =
     ["60", "120", "180", "300", "600", "900", "1800", "3600", "7200", "14400", "28800", "86400"];
 
 /// Options that hold a folder or a file, by id.
-const PLACES: [(&str, ValueHint); 6] = [
+const PLACES: [(&str, ValueHint); 7] = [
     ("output", ValueHint::DirPath),
     ("path", ValueHint::DirPath),
     ("state_dir", ValueHint::DirPath),
     ("token_file", ValueHint::FilePath),
+    ("html", ValueHint::FilePath),
     ("log", ValueHint::FilePath),
     ("replays", ValueHint::FilePath),
 ];

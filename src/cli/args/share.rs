@@ -1,4 +1,4 @@
-//! The commands that make an archive readable to others: `views`.
+//! The commands that make an archive readable to others: `views` and `report`.
 
 use std::path::PathBuf;
 
@@ -18,6 +18,17 @@ Then, in DuckDB:
 
 Exit codes: 0 printed, 1 the archive holds nothing, 2 the folder cannot be read or an option is wrong";
 
+const REPORT_HELP: &str = "\
+Examples:
+  titan-download report --html report.html
+  titan-download report --html - --output /srv/market-data/data_cache > report.html
+
+The page is one file that needs no network, no other file and no script: it can be sent and printed.
+An earlier page of this program is replaced as a whole; anything else is left alone.
+
+Exit codes: 0 written, 1 the archive holds nothing, or something of it cannot be read (the page says
+what), 2 the folder cannot be read, the file cannot be written or an option is wrong";
+
 /// `titan-download views`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = VIEWS_HELP)]
@@ -31,6 +42,24 @@ pub struct ViewsArgs {
     /// Print the views as SQL; without it they are only listed
     #[arg(long)]
     pub sql: bool,
+    /// How much is said.
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// `titan-download report`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = REPORT_HELP)]
+pub struct ReportArgs {
+    /// Write the page into this file; `-` prints it
+    #[arg(long, value_name = "FILE")]
+    pub html: PathBuf,
+    /// Look at the archive in this folder
+    #[arg(short, long, value_name = "FOLDER", default_value = "data_cache", env = "TITAN_OUTPUT")]
+    pub output: PathBuf,
+    /// Look at the archive in this folder; the same as --output
+    #[arg(value_name = "FOLDER", conflicts_with = "output")]
+    pub path: Option<PathBuf>,
     /// How much is said.
     #[command(flatten)]
     pub talk: TalkArgs,

@@ -9,6 +9,7 @@ pub(super) mod handbook;
 mod mixing;
 pub(super) mod print_config;
 pub(super) mod repair;
+pub(super) mod report;
 pub(super) mod simulate;
 pub(super) mod status;
 pub(super) mod symbols;

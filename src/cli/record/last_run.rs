@@ -113,7 +113,8 @@ impl LastRunFile {
         }
     }
 
-    fn into_runs(self) -> Vec<RunNote> {
+    /// The run that started last, and those before it, the latest first.
+    pub(super) fn into_runs(self) -> Vec<RunNote> {
         std::iter::once(self.last).chain(self.history).collect()
     }
 }

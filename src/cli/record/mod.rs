@@ -29,7 +29,7 @@ use super::exit::ExitCode;
 pub use last_run::RunNote;
 pub(super) use metrics::Asked;
 use state::State;
-pub(super) use target::{may_be_replaced, must_lie_outside};
+pub(super) use target::{METRICS, OwnFile, may_be_replaced, must_lie_outside};
 use writer::Writer;
 
 /// How long the end of the process waits for the last word.
@@ -227,6 +227,15 @@ impl Reporter for Both {
 /// none, or nothing of it can be read.
 pub(super) fn last_run(root: &std::path::Path) -> Option<RunNote> {
     writer::read_last_run(root)
+}
+
+/// The runs that an archive remembers, the one that started last first; none if there was none.
+///
+/// # Errors
+///
+/// If what is there cannot be read; the text says why, to be read after its name.
+pub(super) fn runs(root: &std::path::Path) -> Result<Vec<RunNote>, String> {
+    writer::read_runs(root)
 }
 
 #[cfg(test)]

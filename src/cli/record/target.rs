@@ -6,35 +6,56 @@ use std::path::{Path, PathBuf};
 
 use super::super::error::Failure;
 
-/// How the file of metrics begins; another file is somebody else's.
-const BEGINNING: &[u8] = b"# HELP titan_download_";
+/// A file of ours outside the archive, which is replaced as a whole each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) struct OwnFile {
+    /// The option that names it.
+    pub(in super::super) option: &'static str,
+    /// What it is, to be read after `the`.
+    pub(in super::super) what: &'static str,
+    /// How it begins; another file is somebody else's.
+    pub(in super::super) beginning: &'static [u8],
+}
+
+/// The file of metrics.
+pub(in super::super) const METRICS: OwnFile = OwnFile {
+    option: "--metrics-file",
+    what: "metrics file",
+    beginning: b"# HELP titan_download_",
+};
 
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("cannot write the metrics file `{0}`")]
-    Io(String, #[source] io::Error),
-    #[error("the metrics file `{0}` is refused: {1} would be replaced")]
-    Foreign(String, &'static str),
+    #[error("cannot write the {0} `{1}`")]
+    Io(&'static str, String, #[source] io::Error),
+    #[error("the {0} `{1}` is refused: {2} would be replaced")]
+    Foreign(&'static str, String, &'static str),
     #[error("`{0}` names the file `{1}` inside the archive")]
     Inside(&'static str, String),
 }
 
-/// Tells whether the metrics may take the place of what lies at `path`: nothing, or metrics of
-/// ours. Reads only.
+/// Tells whether a file of ours may take the place of what lies at `path`: nothing, or an earlier
+/// one of ours. Reads only.
 ///
 /// # Errors
 ///
 /// If something else lies there, if it is inside the archive, or its folder is not there.
-pub(in super::super) fn may_be_replaced(path: &Path, output: &Path) -> Result<(), Failure> {
-    must_lie_outside("--metrics-file", path, output)?;
+pub(in super::super) fn may_be_replaced(
+    own: OwnFile,
+    path: &Path,
+    output: &Path,
+) -> Result<(), Failure> {
+    let OwnFile { option, what: name, beginning } = own;
+    must_lie_outside(option, path, output)?;
     let shown = || path.display().to_string();
     let foreign = |what| {
-        let failure = Failure::cannot_start(Refused::Foreign(shown(), what));
-        Err(failure.with_hint("name a file of its own with `--metrics-file`"))
+        let failure = Failure::cannot_start(Refused::Foreign(name, shown(), what));
+        Err(failure.with_hint(format!("name a file of its own with `{option}`")))
     };
     let failed = |error| {
-        let failure = Failure::cannot_start(Refused::Io(shown(), error));
-        Err(failure.with_hint("name a file in a folder that can be written with `--metrics-file`"))
+        let failure = Failure::cannot_start(Refused::Io(name, shown(), error));
+        Err(failure
+            .with_hint(format!("name a file in a folder that can be written with `{option}`")))
     };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::metadata(folder(path)) {
@@ -46,7 +67,7 @@ pub(in super::super) fn may_be_replaced(path: &Path, output: &Path) -> Result<()
         Ok(found) if found.is_symlink() => foreign("a symbolic link"),
         Ok(found) if !found.is_file() => foreign("what is no ordinary file"),
         Ok(found) if found.len() == 0 => Ok(()),
-        Ok(_) => match begins_like_ours(path) {
+        Ok(_) => match begins_with(path, beginning) {
             Ok(true) => Ok(()),
             Ok(false) => foreign("a file that holds something else"),
             Err(error) => failed(error),
@@ -54,10 +75,10 @@ pub(in super::super) fn may_be_replaced(path: &Path, output: &Path) -> Result<()
     }
 }
 
-fn begins_like_ours(path: &Path) -> io::Result<bool> {
+fn begins_with(path: &Path, expected: &[u8]) -> io::Result<bool> {
     let mut beginning = Vec::new();
-    File::open(path)?.take(BEGINNING.len() as u64).read_to_end(&mut beginning)?;
-    Ok(beginning == BEGINNING)
+    File::open(path)?.take(expected.len() as u64).read_to_end(&mut beginning)?;
+    Ok(beginning == expected)
 }
 
 /// Refuses a file inside the archive: nothing but the archive is written there.
@@ -97,7 +118,7 @@ mod tests {
         let archive = folder.path().join("data");
         fs::create_dir_all(archive.join("R_100/ticks")).unwrap();
         let check = |name: &str, is_allowed: bool| {
-            let found = may_be_replaced(&folder.path().join(name), &archive);
+            let found = may_be_replaced(METRICS, &folder.path().join(name), &archive);
             assert_eq!(found.is_ok(), is_allowed, "{name}: {found:?}");
         };
         fs::write(folder.path().join("foreign"), "mine").unwrap();
@@ -118,7 +139,7 @@ mod tests {
         {
             std::os::unix::fs::symlink("ours", folder.path().join("link")).unwrap();
             check("link", false);
-            assert!(may_be_replaced(Path::new("/dev/full"), &archive).is_err());
+            assert!(may_be_replaced(METRICS, Path::new("/dev/full"), &archive).is_err());
         }
     }
 }

@@ -188,11 +188,27 @@ fn standings(root: &Path) -> Vec<Standing> {
 
 /// The run that started last, by what it said of itself; one that is gone is `killed`.
 pub(super) fn read_last_run(root: &Path) -> Option<RunNote> {
-    let text = read(&Layout::new(root).last_run())?;
-    let mut last = LastRunFile::from_json(text.as_bytes()).ok()?.last;
-    let now: Epoch = clock::now();
-    if last.outcome == RUNNING && Process::own().is_gone(&last, now) {
-        last.end_without_a_word();
+    read_runs(root).ok()?.into_iter().next()
+}
+
+/// All runs that are remembered, the one that started last first; one that is gone is `killed`.
+pub(super) fn read_runs(root: &Path) -> Result<Vec<RunNote>, String> {
+    let path = Layout::new(root).last_run();
+    let Some(text) = read(&path) else {
+        // Without a sign of life there was no run; what is there and unreadable is another thing.
+        return match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            _ => Err("is no small file of text".to_owned()),
+        };
+    };
+    let file =
+        LastRunFile::from_json(text.as_bytes()).map_err(|why| format!("says nothing: {why}"))?;
+    let (process, now): (Process, Epoch) = (Process::own(), clock::now());
+    let mut runs = file.into_runs();
+    for run in runs.iter_mut().filter(|run| run.outcome == RUNNING) {
+        if process.is_gone(run, now) {
+            run.end_without_a_word();
+        }
     }
-    Some(last)
+    Ok(runs)
 }

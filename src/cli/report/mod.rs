@@ -6,6 +6,7 @@ pub mod calendar;
 pub mod config;
 pub mod doctor;
 pub mod explain;
+pub mod html;
 pub mod json;
 pub mod plan;
 pub mod repair;

@@ -216,7 +216,7 @@ fn write_block(
 }
 
 /// What is unusual about a series.
-fn remarks(series: &SeriesSurvey) -> Vec<String> {
+pub(super) fn remarks(series: &SeriesSurvey) -> Vec<String> {
     let standing = &series.standing;
     let mut remarks: Vec<String> = standing
         .problems
@@ -262,7 +262,8 @@ fn words<const N: usize>(counts: [(u64, &str); N]) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-fn states(series: &SeriesSurvey) -> Option<String> {
+/// How many months are in which state.
+pub(super) fn states(series: &SeriesSurvey) -> Option<String> {
     let state = series.standing.state;
     words([
         (state.sealed, "sealed"),
@@ -272,7 +273,8 @@ fn states(series: &SeriesSurvey) -> Option<String> {
     ])
 }
 
-fn gap_words(gaps: GapCounts) -> Option<String> {
+/// How many gaps there are of which class.
+pub(super) fn gap_words(gaps: GapCounts) -> Option<String> {
     words([
         (gaps.unexplained, "unexplained"),
         (gaps.confirmed_by_source, "confirmed by the source"),
@@ -281,7 +283,8 @@ fn gap_words(gaps: GapCounts) -> Option<String> {
     ])
 }
 
-fn finding_words(findings: FindingCounts) -> Option<String> {
+/// How many findings there are of which severity.
+pub(super) fn finding_words(findings: FindingCounts) -> Option<String> {
     let plural =
         |n: u64, one: &'static str, many: &'static str| (n, if n == 1 { one } else { many });
     words([

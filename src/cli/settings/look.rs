@@ -1,4 +1,4 @@
-//! What `status` and `explain` shall look at, checked.
+//! What `status`, `explain`, `views` and `report` shall look at, checked.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::format::layout::kind_of;
 use crate::integrity::{Question, Selection};
 
 use super::super::args::look::{ExplainArgs, StatusArgs};
-use super::super::args::{Origins, ViewsArgs};
+use super::super::args::{Origins, ReportArgs, ViewsArgs};
 use super::parse::{BadValue, choice, duration, number, quoted};
 use super::{SettingsError, bad_width, named};
 
@@ -82,6 +82,30 @@ pub struct ViewsSettings {
 pub fn views(args: &ViewsArgs) -> ViewsSettings {
     let root = args.path.clone().unwrap_or_else(|| args.output.clone());
     ViewsSettings { root, sql: args.sql }
+}
+
+/// What `report` shall do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// Folder of the archive.
+    pub root: PathBuf,
+    /// Where the page goes; `None` is stdout.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads what `report` shall do.
+///
+/// # Errors
+///
+/// If two things would go to stdout.
+pub fn report(args: &ReportArgs) -> Result<ReportSettings, SettingsError> {
+    let file = Some(args.html.clone()).filter(|path| path.as_os_str() != "-");
+    if file.is_none() && args.talk.json {
+        let problem = "`--html -` and `--json` would both print to stdout";
+        return Err(SettingsError::rule(problem, "name a file with `--html`"));
+    }
+    let root = args.path.clone().unwrap_or_else(|| args.output.clone());
+    Ok(ReportSettings { root, file })
 }
 
 /// Reads what `status` shall do.

@@ -104,8 +104,9 @@ impl FileOptions {
     /// The settings of the Parquet writer. Why these: `epoch` steps evenly, so deltas shrink to
     /// nothing, but a dictionary left on would silently win over the delta encoding. Quotes repeat
     /// within a row group, so a dictionary of them is the smallest that every reader knows. The
-    /// prices of candles do not: there a dictionary holds nearly every price once and an index for
-    /// each row besides, half as large again as the plain prices, in three times the time.
+    /// prices of candles hardly do: a dictionary holds nearly every price once and an index for each
+    /// row besides, over eleven series a quarter more bytes than plain prices, in three times the
+    /// time. Only where prices move in a narrow band it is smaller, by a fifth at most.
     pub(super) fn properties(self) -> Result<WriterProperties, ParquetError> {
         let by_epoch = SortingColumn { column_idx: 0, descending: false, nulls_first: false };
         Ok(WriterProperties::builder()

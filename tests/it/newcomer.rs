@@ -36,6 +36,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ),
     ("TITAN_LONG_TESTS=1 cargo test --test it all_faults_together", "minutes"),
     ("TITAN_RECORDED_TICKS=FOLDER cargo test --test it record -- --nocapture", "recorded ticks"),
+    ("TITAN_SCREENSHOTS=FOLDER cargo test --test it browser", "it would wait for this very test"),
     ("cargo install --locked cargo-fuzz", "a download, and it installs"),
     ("cargo +nightly fuzz run message", "a nightly toolchain, and without end"),
     ("cargo check --manifest-path fuzz/Cargo.toml", "minutes"),

@@ -15,6 +15,9 @@ use super::record::CheckedRecord;
 
 const SECS_PER_DAY: i64 = 86_400;
 
+/// Beyond it doubles tell hundredths no longer apart, and nothing is quoted there.
+const LARGEST_PRICE: f64 = 1e13;
+
 /// What the price did within one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PriceSpan {
@@ -37,7 +40,7 @@ pub struct MonthPrices {
     pub n_rows: u64,
     /// Rows that lie outside of the month; they are in no other number.
     pub n_outside: u64,
-    /// Rows with a price that is no number; they are in no span.
+    /// Rows with a price that is no number, or larger than any; they are in no span.
     pub n_unusable: u64,
 }
 
@@ -113,7 +116,8 @@ impl PriceSpan {
 /// The prices of one row; the last of them is the latest, of a quote as of a candle.
 fn span_of(prices: &[f64]) -> Option<PriceSpan> {
     let last = *prices.last()?;
-    if !prices.iter().all(|price| price.is_finite()) {
+    // What is no number is not smaller either.
+    if !prices.iter().all(|price| price.abs() <= LARGEST_PRICE) {
         return None;
     }
     let low = prices.iter().copied().fold(last, f64::min);

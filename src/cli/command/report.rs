@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::domain::StoreError;
+use crate::domain::{Epoch, StoreError};
 use crate::format::Layout;
+use crate::integrity::Survey;
 use crate::storage::SmallFiles;
 
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
-use super::super::record::{self, OwnFile};
+use super::super::record::{self, OwnFile, RunNote};
 use super::super::report::html::{self, Course, Facts};
 use super::super::report::text::{counted, size};
 use super::super::settings::look::ReportSettings;
@@ -18,6 +19,9 @@ use super::Context;
 
 /// The page, which replaces an earlier one and nothing else.
 const PAGE: OwnFile = OwnFile { option: "--html", what: "page", beginning: html::BEGINNING };
+
+/// Looks at an archive that is being written, at most.
+const MOST_LOOKS: usize = 4;
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the page `{path}`")]
@@ -34,23 +38,13 @@ pub(crate) fn run(settings: &ReportSettings, context: &Context) -> Result<ExitCo
     if let Some(file) = &settings.file {
         record::may_be_replaced(PAGE, file, root)?;
     }
-    let survey = wiring::survey_of(root);
-    if survey.series.is_empty() && survey.blind_spots().next().is_none() {
+    let look = settled(root);
+    if look.survey.series.is_empty() && look.survey.blind_spots().next().is_none() {
         let said = format!("`{}` holds no series yet; no page is written", root.display());
         return Err(Failure::new(ExitCode::Incomplete, said)
             .with_hint("download something first, or name another folder with `--output`"));
     }
-    let now = clock::now();
-    let read = |key: &_, step_secs| wiring::prices(root, key, step_secs);
-    let courses: Vec<_> = survey.series.iter().map(|found| Course::of(found, now, read)).collect();
-    let facts = Facts {
-        root,
-        survey: &survey,
-        courses: &courses,
-        runs: &record::runs(root),
-        is_invented: Layout::new(root).invented_mark().exists(),
-        now,
-    };
+    let facts = look.facts(root);
     let page = html::page(&facts).map_err(|error| Failure::new(ExitCode::Incomplete, error))?;
     let exit = if facts.problems().is_empty() { ExitCode::Success } else { ExitCode::Incomplete };
     match &settings.file {
@@ -61,6 +55,54 @@ pub(crate) fn run(settings: &ReportSettings, context: &Context) -> Result<ExitCo
         }
     }
     Ok(exit)
+}
+
+/// What the archive said when it was read.
+struct Look {
+    survey: Survey,
+    courses: Vec<Course>,
+    runs: Result<Vec<RunNote>, String>,
+    now: Epoch,
+}
+
+impl Look {
+    fn at(root: &Path) -> Self {
+        let now = clock::now();
+        let survey = wiring::survey_of(root);
+        let read = |key: &_, step_secs| wiring::prices(root, key, step_secs);
+        let courses = survey.series.iter().map(|found| Course::of(found, now, read)).collect();
+        Self { survey, courses, runs: record::runs(root), now }
+    }
+
+    fn facts<'a>(&'a self, root: &'a Path) -> Facts<'a> {
+        Facts {
+            root,
+            survey: &self.survey,
+            courses: &self.courses,
+            runs: &self.runs,
+            is_invented: Layout::new(root).invented_mark().exists(),
+            now: self.now,
+        }
+    }
+}
+
+/// A run that publishes between two looks at a month makes its file and its sidecar disagree: a
+/// problem is one only if the next look sees the same.
+fn settled(root: &Path) -> Look {
+    let mut look = Look::at(root);
+    for _ in 1..MOST_LOOKS {
+        let problems = look.facts(root).problems();
+        if problems.is_empty() {
+            break;
+        }
+        let next = Look::at(root);
+        let is_settled = next.facts(root).problems() == problems;
+        look = next;
+        if is_settled {
+            break;
+        }
+    }
+    look
 }
 
 fn incomplete(error: std::io::Error) -> Failure {

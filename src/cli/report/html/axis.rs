@@ -37,6 +37,18 @@ pub(super) fn marks(start: i64, end: i64, most: usize) -> Vec<i64> {
     Vec::new()
 }
 
+/// Round values from `bottom` to `top`, at most `most` of them and one more. Bounded whatever the
+/// values are: also where a step is smaller than what doubles tell apart there.
+pub(super) fn values(bottom: f64, top: f64, most: usize) -> Vec<f64> {
+    let least = (top - bottom) / most.max(1) as f64;
+    let magnitude = 10_f64.powf(least.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * magnitude);
+    let Some(step) = steps.into_iter().find(|step| *step >= least) else { return Vec::new() };
+    let first = (bottom / step).ceil();
+    let values = (0..=most).map(|i| (first + i as f64) * step);
+    values.filter(|value| bottom <= *value && *value <= top).collect()
+}
+
 /// The first seconds of every `step`-th month.
 fn months(start: i64, end: i64, step: u32) -> Vec<i64> {
     let Some(month) = crate::domain::Month::containing(Epoch::new(start)) else {
@@ -94,6 +106,23 @@ mod tests {
         check(100 * DAY, 6, &["2026-03", "2026-04", "2026-05", "2026-06"]);
         check(700 * DAY, 5, &["2026-07", "2027-01", "2027-07", "2028-01"]);
         check(0, 5, &["03-01"]);
+    }
+
+    #[test]
+    fn values_are_round_and_few_whatever_they_are() {
+        assert_eq!(values(1_320.0, 2_350.0, 5), [1_500.0, 2_000.0]);
+        assert_eq!(values(0.0, 46_000.0, 3), [0.0, 20_000.0, 40_000.0]);
+        assert_eq!(values(0.88, 1.12, 5).len(), 5);
+        for (bottom, top) in [
+            (1e15, 1e15 + 0.25),
+            (0.0, f64::MAX),
+            (-f64::MAX, f64::MAX),
+            (5.0, 5.0),
+            (f64::NAN, 1.0),
+            (0.0, f64::MIN_POSITIVE),
+        ] {
+            assert!(values(bottom, top, 5).len() <= 6, "{bottom} to {top}");
+        }
     }
 
     #[test]

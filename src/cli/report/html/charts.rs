@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::coord::combinators::{BindKeyPoints, WithKeyPoints};
-use plotters::coord::types::{RangedCoordf64, RangedCoordi64};
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, KeyPointWeight, Ranged};
+use plotters::coord::types::RangedCoordi64;
 use plotters::prelude::{
     Cartesian2d, ChartBuilder, ChartContext, Circle, Color, DrawingArea, DrawingAreaErrorKind,
     IntoDrawingArea, PathElement, Polygon, RGBColor, Rectangle, SVGBackend, Text,
@@ -44,7 +46,36 @@ type Drawn = Result<String, DrawingAreaErrorKind<io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 type Chart<'a, 'b> =
-    ChartContext<'a, SVGBackend<'b>, Cartesian2d<WithKeyPoints<RangedCoordi64>, RangedCoordf64>>;
+    ChartContext<'a, SVGBackend<'b>, Cartesian2d<WithKeyPoints<RangedCoordi64>, Upright>>;
+
+/// The upright axis. The one of the library looks for round values without end where their steps
+/// vanish beside the values, as a file of another tool may have them.
+struct Upright {
+    bottom: f64,
+    top: f64,
+}
+
+impl Ranged for Upright {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (start, end): (i32, i32)) -> i32 {
+        let share = (value - self.bottom) / (self.top - self.bottom);
+        start + (share * f64::from(end - start)).round() as i32
+    }
+
+    fn key_points<H: KeyPointHint>(&self, hint: H) -> Vec<f64> {
+        // There are no lines between the lines.
+        match hint.weight() {
+            KeyPointWeight::Bold => axis::values(self.bottom, self.top, hint.bold_points()),
+            KeyPointWeight::Any => Vec::new(),
+        }
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.bottom..self.top
+    }
+}
 
 /// How large a chart is, in units of its own.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -357,7 +388,7 @@ fn draw_into(
         .margin_right(size.letters * 2.2)
         .y_label_area_size(n_letters * size.letters * 0.6 + size.letters)
         .x_label_area_size(size.letters * 2.0)
-        .build_cartesian_2d((x.0..x.1).with_key_points(marks), y.0..y.1)?;
+        .build_cartesian_2d((x.0..x.1).with_key_points(marks), Upright { bottom: y.0, top: y.1 })?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -431,7 +462,7 @@ mod tests {
 
     #[test]
     fn prices_of_any_size_are_drawn() {
-        for price in [1e-9, 1.0, 1.23456, 1e12, f64::MAX / 4.0] {
+        for price in [1e-9, 1.0, 1.23456, 1e12, 1e15, 1e17, f64::MAX / 4.0] {
             let spans =
                 [(0, PriceSpan { low: price, high: price, last: price }), (60, span(price))];
             let pair = prices(&BTreeMap::from(spans), 60, window(0, DAY)).unwrap();

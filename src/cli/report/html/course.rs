@@ -100,7 +100,7 @@ fn contradiction(
         return Some(format!("holds {} rows of other months", thousands(held.n_outside)));
     }
     if held.n_unusable > 0 {
-        return Some(format!("holds {} prices that are no number", thousands(held.n_unusable)));
+        return Some(format!("holds {} prices that cannot be", thousands(held.n_unusable)));
     }
     if held.n_rows != sidecar.record_count {
         let (held, said) = (thousands(held.n_rows), thousands(sidecar.record_count));

@@ -126,7 +126,7 @@ fn what_file_and_sidecar_say_differently_is_a_problem() {
     };
     check(|held| held.n_rows = 1_999, "holds 1,999 rows, its sidecar says 2,000");
     check(|held| held.n_outside = 3, "holds 3 rows of other months");
-    check(|held| held.n_unusable = 1, "holds 1 prices that are no number");
+    check(|held| held.n_unusable = 1, "holds 1 prices that cannot be");
     check(
         |held| held.rows_by_day = [(START, 1_499), (START + DAY, 501)].into(),
         "holds 1,499 rows on 2026-03-01, its sidecar says 1,500",

@@ -32,6 +32,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::download::with_disk;
 use args::{Command, Keys, Layers, Origin, Parsed, Typed};
 use tokio::runtime::{Builder, Runtime};
 
@@ -56,10 +57,13 @@ const CONFIG_VARIABLE: &str = "TITAN_CONFIG";
 /// More threads than this have nothing to do: one core serves several exchanges.
 const MOST_THREADS: usize = 4;
 
-/// Threads that may block on the disk at once. One encodes a month in a fraction of a second, and
+/// Threads that may wait for the disk at once. One encodes a month in a fraction of a second, and
 /// the answers to stage wait for it; another would save no time at the pace of any source, and
 /// whichever thread ever encoded keeps what that took in a heap of its own, some 7 MiB.
 const DISK_THREADS: usize = 1;
+
+/// Threads that look up addresses and keep the shared pace; they hold next to nothing.
+const OTHER_THREADS: usize = 3;
 
 /// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
 /// long before the process leaves it; what it leaves behind is swept by the next run.
@@ -299,10 +303,15 @@ impl Threads {
             Self::Cores => Builder::new_multi_thread(),
         };
         match self {
-            Self::One => builder.max_blocking_threads(DISK_THREADS),
+            Self::One => builder.max_blocking_threads(OTHER_THREADS),
             Self::Cores => builder.worker_threads(cores().min(MOST_THREADS)),
         };
         builder.enable_all().build()
+    }
+
+    /// Whose blocking threads wait for the disk, so that nothing else has to.
+    fn disk() -> std::io::Result<Runtime> {
+        Builder::new_current_thread().max_blocking_threads(DISK_THREADS).build()
     }
 }
 
@@ -312,8 +321,10 @@ fn blocking(
     command: impl Future<Output = Result<ExitCode, Failure>>,
 ) -> Result<ExitCode, Failure> {
     let runtime = threads.runtime().map_err(Failure::cannot_start)?;
-    let result = runtime.block_on(command);
-    runtime.shutdown_timeout(END_WITHIN);
+    let disk = Threads::disk().map_err(Failure::cannot_start)?;
+    let result = runtime.block_on(with_disk(disk.handle().clone(), command));
+    disk.shutdown_timeout(END_WITHIN);
+    runtime.shutdown_background();
     result
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
 use crate::domain::{Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol};
 use crate::download::{
-    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Summary,
+    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Summary, disk,
 };
 use crate::integrity::explain::NotHeld;
 use crate::integrity::{
@@ -317,7 +317,7 @@ impl Session {
         work: fn(&ParquetStore) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || work(&store)).await {
+        match disk().spawn_blocking(move || work(&store)).await {
             Ok(result) => result,
             // A panic in there is a bug, and goes on up here.
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),

@@ -4,6 +4,7 @@
 
 pub mod buffer;
 mod decimals;
+mod disk;
 mod ended;
 mod engine;
 mod errands;
@@ -40,6 +41,7 @@ use ended::{Ended, Worked};
 use engine::Engine;
 use prepare::{Purpose, blocking, chain, facts_learned, prepare};
 
+pub use disk::{disk, with_disk};
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
 pub use prepare::{Source, Store};
 pub use repair::{Order, Orders, orders};

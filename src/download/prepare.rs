@@ -13,6 +13,7 @@ use crate::domain::{
     Tick, Wall,
 };
 
+use super::disk::disk;
 use super::plan::{Plan, PlannedPartition};
 use super::probe::{ask_wall, run_wall_search};
 use super::profile::{Profile, unit_secs};
@@ -479,7 +480,7 @@ pub(super) async fn blocking<P: Store, T: Send + 'static>(
 ) -> Result<T, StoreError> {
     let store = Arc::clone(store);
     let span = Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(|| work(&store))).await {
+    match disk().spawn_blocking(move || span.in_scope(|| work(&store))).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

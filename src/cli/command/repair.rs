@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::{Evidence, PartitionKey, RangeSet, Remedy, Series, StoreError};
-use crate::download::{DownloadError, Ending, Order, Orders};
+use crate::download::{DownloadError, Ending, Order, Orders, disk};
 use crate::format::Layout;
 use crate::format::digest::DayDigest;
 use crate::integrity::{Report, changed_days};
@@ -140,7 +140,7 @@ impl Work<'_> {
     /// Checks the archive; a signal ends the wait for it.
     async fn assessed(&self) -> Result<(Report, Vec<Evidence>, Vec<Evidence>), Failure> {
         let settings = self.settings.clone();
-        let check = tokio::task::spawn_blocking(move || wiring::assess(&settings));
+        let check = disk().spawn_blocking(move || wiring::assess(&settings));
         let (report, evidence) = tokio::select! {
             biased;
             () = self.signals.stop().cancelled() => {
@@ -352,7 +352,7 @@ impl Work<'_> {
     /// The hash of each day's rows of the ordered partitions, beside what is asked of them.
     async fn rows_beside(&self, orders: &Orders) -> BTreeMap<PartitionKey, Vec<DayDigest>> {
         let (root, orders) = (self.settings.run.output.clone(), orders.clone());
-        let hashed = tokio::task::spawn_blocking(move || {
+        let hashed = disk().spawn_blocking(move || {
             let of = |(key, order): (&PartitionKey, &Order)| {
                 let except: RangeSet = order.ranges();
                 (key.clone(), wiring::rows_beside(&root, key, &except))

@@ -1,5 +1,7 @@
 //! `verify`: recompute every promise of an archive from its files. Asks nobody, changes nothing.
 
+use crate::download::disk;
+
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::report;
@@ -21,7 +23,7 @@ pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<
     super::must_be_readable(root, "an archive")?;
     let check = {
         let (settings, with_report) = (settings.clone(), context.talk.json);
-        tokio::task::spawn_blocking(move || wiring::verify(&settings, with_report))
+        disk().spawn_blocking(move || wiring::verify(&settings, with_report))
     };
     let checked = tokio::select! {
         biased;

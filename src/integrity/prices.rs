@@ -42,6 +42,8 @@ pub struct MonthPrices {
     pub n_outside: u64,
     /// Rows with a price that is no number, or larger than any; they are in no span.
     pub n_unusable: u64,
+    /// Rows that do not come after the row before them.
+    pub n_unsorted: u64,
 }
 
 /// Why a Parquet file cannot be read; to be read after its name.
@@ -75,8 +77,11 @@ fn read<R: CheckedRecord>(
 ) -> Result<MonthPrices, ReadError> {
     let mut prices = MonthPrices::default();
     let mut rows = ParquetFile::open(path)?.rows::<R>()?;
+    let mut last = None;
     while let Some(batch) = rows.next_rows()? {
         for row in batch {
+            prices.n_unsorted += u64::from(last >= Some(row.epoch()));
+            last = Some(row.epoch());
             prices.add(row, month, step_secs);
         }
     }
@@ -159,6 +164,13 @@ mod tests {
         assert_eq!(prices.spans, BTreeMap::from(expected));
         assert_eq!(prices.rows_by_day, BTreeMap::from([(start, 3), (start + 86_400, 2)]));
         assert_eq!((prices.n_rows, prices.n_outside, prices.n_unusable), (5, 0, 1));
+    }
+
+    #[test]
+    fn rows_out_of_order_are_counted() {
+        let start = month_start();
+        let (archive, key) = given([0, 2, 2, 1, 3].map(|secs| tick(start + secs, 1.0)).to_vec());
+        assert_eq!(month_prices(archive.root(), &key, 60).unwrap().n_unsorted, 2);
     }
 
     /// A hostile file could name a step a row.

@@ -102,6 +102,12 @@ fn contradiction(
     if held.n_unusable > 0 {
         return Some(format!("holds {} prices that cannot be", thousands(held.n_unusable)));
     }
+    if held.n_unsorted > 0 {
+        return Some(format!("holds {} rows out of order", thousands(held.n_unsorted)));
+    }
+    if sidecar.record_count > 0 && sidecar.start_epoch > sidecar.end_epoch {
+        return Some("has rows, but its sidecar ends before it begins".to_owned());
+    }
     if held.n_rows != sidecar.record_count {
         let (held, said) = (thousands(held.n_rows), thousands(sidecar.record_count));
         return Some(format!("holds {held} rows, its sidecar says {said}"));
@@ -133,8 +139,13 @@ fn rows_said(sidecar: &Sidecar, month: Month) -> BTreeMap<i64, u64> {
 fn window(found: &SeriesSurvey, days: &[(Month, Vec<DayCell>)]) -> Option<EpochRange> {
     let (first, last) = (days.first()?.0.range().start(), days.last()?.0.range().end());
     let shown = EpochRange::new(first, last)?;
-    let rows = EpochRange::inclusive(found.standing.first_row?, found.standing.last_row?)?;
-    let rows = rows.intersect(shown)?;
+    let ends = found.standing.first_row.zip(found.standing.last_row);
+    let rows = match ends.and_then(|(first, last)| EpochRange::inclusive(first, last)) {
+        Some(rows) => rows.intersect(shown)?,
+        // There are some, but the sidecars name ends that cannot be.
+        None if found.standing.rows > 0 => shown,
+        None => return None,
+    };
     EpochRange::new(rows.start().floor_to(DAY, 0), rows.end().ceil_to(DAY, 0))
 }
 

@@ -127,6 +127,15 @@ fn what_file_and_sidecar_say_differently_is_a_problem() {
     check(|held| held.n_rows = 1_999, "holds 1,999 rows, its sidecar says 2,000");
     check(|held| held.n_outside = 3, "holds 3 rows of other months");
     check(|held| held.n_unusable = 1, "holds 1 prices that cannot be");
+    check(|held| held.n_unsorted = 7, "holds 7 rows out of order");
+    let reversed = sidecar(|said| {
+        said["start_epoch"] = i64::MAX.into();
+        said["end_epoch"] = i64::MIN.into();
+    });
+    let (page, problems) = made_of(reversed, &held());
+    let expected = "has rows, but its sidecar ends before it begins";
+    assert_eq!(problems, [format!("R_100 ticks 2026-03: {expected}")]);
+    assert_has(&page, &[expected, "<svg"]);
     check(
         |held| held.rows_by_day = [(START, 1_499), (START + DAY, 501)].into(),
         "holds 1,499 rows on 2026-03-01, its sidecar says 1,500",

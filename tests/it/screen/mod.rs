@@ -21,9 +21,9 @@ fn has(lines: &[String], parts: &[&str]) -> bool {
     lines.iter().any(|line| parts.iter().all(|part| line.contains(part)))
 }
 
-/// Ticks and candles of two days, slow enough to be watched.
-fn slow(url: &str) -> Vec<&str> {
-    let what = ["--symbol", "R_100", "--start-date", TWO_DAYS[0], "--end-date", TWO_DAYS[1]];
+/// Ticks and candles.
+fn both<'a>(url: &'a str, [start, end]: [&'a str; 2]) -> Vec<&'a str> {
+    let what = ["--symbol", "R_100", "--start-date", start, "--end-date", end];
     let place = ["--endpoint", url, "--output", "data", "--rate", "unlimited"];
     [what.as_slice(), &place, &["--concurrency", "2"]].concat()
 }
@@ -32,7 +32,9 @@ fn slow(url: &str) -> Vec<&str> {
 fn a_line_for_each_series_and_a_total_at_every_width() {
     let server = Server::start(&["--latency", "180ms"]);
     let sandbox = Sandbox::new();
-    let mut tty = Tty::start(&sandbox, &slow(&server.url), &[], 110);
+    // Many more days than anybody watches: on a busy machine a short run ended before its display
+    // had taken every width.
+    let mut tty = Tty::start(&sandbox, &both(&server.url, ["2026-03-01", "2026-03-10"]), &[], 110);
     tty.until("both series and the time left", |lines| {
         has(lines, &["R_100 ticks ", "[", "%", "2026-03", "rows", "left"])
             && has(lines, &["R_100 candles 60s ", "%", "2026-03"])
@@ -103,7 +105,7 @@ fn a_source_that_is_away_is_named_and_no_time_is_promised() {
 fn at_the_end_only_the_result_is_left() {
     let server = Server::start(&[]);
     let sandbox = Sandbox::new();
-    let ended = Tty::start(&sandbox, &slow(&server.url), &[], 100).end();
+    let ended = Tty::start(&sandbox, &both(&server.url, TWO_DAYS), &[], 100).end();
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     assert_eq!(display(&ended.lines), Vec::<String>::new());
     let text = ended.text();
@@ -118,7 +120,7 @@ fn who_wants_no_display_gets_none() {
     let server = Server::start(&[]);
     let no_steering = |variables: &[(&str, &str)], options: &[&str]| {
         let sandbox = Sandbox::new();
-        let arguments = [slow(&server.url).as_slice(), options].concat();
+        let arguments = [both(&server.url, TWO_DAYS).as_slice(), options].concat();
         let ended = Tty::start(&sandbox, &arguments, variables, 80).end();
         assert_eq!(ended.code, Some(0), "{}", ended.text());
         let text = ended.raw.replace("\r\n", "\n");
@@ -131,7 +133,7 @@ fn who_wants_no_display_gets_none() {
     assert_eq!(no_steering(&[], &["--quiet"]), "");
 
     let sandbox = Sandbox::new();
-    let ended = Tty::start(&sandbox, &slow(&server.url), &[("NO_COLOR", "1")], 80).end();
+    let ended = Tty::start(&sandbox, &both(&server.url, TWO_DAYS), &[("NO_COLOR", "1")], 80).end();
     let is_colour = |part: &str| {
         part.split(|c: char| c.is_ascii_alphabetic())
             .next()
@@ -145,7 +147,7 @@ fn who_wants_no_display_gets_none() {
 fn without_a_terminal_there_are_plain_lines() {
     let server = Server::start(&[]);
     let sandbox = Sandbox::new();
-    let ran = sandbox.run(&slow(&server.url)).expect(0);
+    let ran = sandbox.run(&both(&server.url, TWO_DAYS)).expect(0);
     let both = format!("{}{}", ran.stdout, ran.stderr);
     assert!(!both.contains(['\r', '\u{1b}']), "{both:?}");
     let said = ["2 partitions wanted", "R_100 ticks 2026-03: started", "2026-03: published"];

@@ -314,7 +314,7 @@ impl Session {
     /// Does `work` on a thread that may block.
     async fn with_store(
         &self,
-        work: fn(&ParquetStore) -> Result<(), StoreError>,
+        work: impl FnOnce(&ParquetStore) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
         let store = Arc::clone(&self.store);
         match disk().spawn_blocking(move || work(&store)).await {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::domain::{Evidence, PartitionKey, RangeSet, Remedy, Series, StoreError};
-use crate::download::{self, DownloadError, Orders, Plan, Summary, disk};
+use crate::download::{self, DownloadError, Orders, Plan, Summary};
 use crate::format::digest::DayDigest;
 use crate::integrity::{self, Depth, Report, VerifyOptions};
 
@@ -43,12 +42,8 @@ pub(crate) fn rows_beside(root: &Path, key: &PartitionKey, except: &RangeSet) ->
 impl Session {
     /// Does what is to be done with the files of a partition before anybody is asked.
     pub(crate) async fn mend(&self, key: &PartitionKey, remedy: &Remedy) -> Result<(), StoreError> {
-        let (store, key, remedy) = (Arc::clone(&self.store), key.clone(), remedy.clone());
-        match disk().spawn_blocking(move || store.mend(&key, &remedy)).await {
-            Ok(result) => result,
-            // A panic in there is a bug, and goes on up here.
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        }
+        let (key, remedy) = (key.clone(), remedy.clone());
+        self.with_store(move |store| store.mend(&key, &remedy)).await
     }
 
     /// What a repair would ask.

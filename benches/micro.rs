@@ -136,7 +136,7 @@ fn stage(store: &ParquetStore, rows: &[Tick]) {
             asked: (Epoch::default(), Epoch::default()),
             pip_size: Some(2),
             n_duplicates: 0,
-            records: records.to_vec(),
+            pieces: vec![records.to_vec()],
             notes: SegmentNotes::default(),
         };
         PartitionStore::<Tick>::stage(store, &key(), &segment).expect("room on the disk");

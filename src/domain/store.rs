@@ -24,10 +24,18 @@ pub struct Segment<R> {
     pub pip_size: Option<u8>,
     /// Equal rows that were dropped inside single answers.
     pub n_duplicates: u64,
-    /// The rows, ascending, unique, inside `range`.
-    pub records: Vec<R>,
+    /// The rows, ascending, unique, inside `range`, in pieces as they were answered: a chunk is
+    /// never copied into one block of memory.
+    pub pieces: Vec<Vec<R>>,
     /// What was noted while they were asked for, kept as durably as the rows.
     pub notes: SegmentNotes,
+}
+
+impl<R> Segment<R> {
+    /// Number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum()
+    }
 }
 
 /// What a run noted beside rows. It outlives the run together with the segment that carries it.

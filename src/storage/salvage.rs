@@ -280,7 +280,7 @@ impl Rescue<'_> {
             asked: self.asked(range),
             pip_size: self.promise.pip_size,
             n_duplicates: 0,
-            records,
+            pieces: vec![records],
             notes: self.notes(range, state),
         };
         self.staging.add(&segment, Origin::Salvaged(state))

@@ -122,8 +122,8 @@ impl SegmentHeader {
             asked_last: segment.asked.1,
             pip_size: segment.pip_size,
             n_duplicates: segment.n_duplicates,
-            n_rows: segment.records.len() as u64,
-            rows_xxh64: rows_xxh64(&segment.records),
+            n_rows: segment.n_rows() as u64,
+            rows_xxh64: rows_xxh64(&segment.pieces),
             state,
             salvaged,
             findings: notes.findings.iter().take(MAX_FINDINGS).cloned().collect(),
@@ -214,7 +214,7 @@ pub(super) fn write<R: Record>(
     let mut bytes = to_json(&SegmentHeader::of(key, segment, origin));
     bytes.push(b'\n');
     sink.write_all(&bytes).map_err(failed)?;
-    for rows in segment.records.chunks(ROWS_AT_ONCE) {
+    for rows in in_blocks(&segment.pieces) {
         bytes.clear();
         push_rows(&mut bytes, rows);
         sink.write_all(&bytes).map_err(failed)?;
@@ -349,10 +349,14 @@ fn open<R: Record>(path: &Path) -> Result<(SegmentHeader, SegmentRows<R>), Refus
     Ok((header, rows))
 }
 
-fn rows_xxh64<R: Record>(records: &[R]) -> String {
+fn in_blocks<R>(pieces: &[Vec<R>]) -> impl Iterator<Item = &[R]> {
+    pieces.iter().flat_map(|rows| rows.chunks(ROWS_AT_ONCE))
+}
+
+fn rows_xxh64<R: Record>(pieces: &[Vec<R>]) -> String {
     let mut hash = XxHash64::with_seed(0);
     let mut bytes = Vec::new();
-    for rows in records.chunks(ROWS_AT_ONCE) {
+    for rows in in_blocks(pieces) {
         bytes.clear();
         push_rows(&mut bytes, rows);
         hash.write(&bytes);

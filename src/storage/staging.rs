@@ -187,11 +187,17 @@ impl<'a> Staging<'a> {
         if !self.key.month.range().covers(segment.range) {
             return refuse(&format!("the range {} outside its month", segment.range));
         }
-        if !segment.records.iter().all(|row| segment.range.contains(row.epoch())) {
-            return refuse("rows outside the range they are said to be of");
-        }
-        if !segment.records.is_sorted_by(|a, b| a.epoch() < b.epoch()) {
-            return refuse("rows that do not ascend");
+        let mut last = None;
+        for rows in segment.pieces.iter().filter(|rows| !rows.is_empty()) {
+            let ends = (rows[0].epoch(), rows[rows.len() - 1].epoch());
+            let follows = last.is_none_or(|last| last < ends.0);
+            if !follows || !rows.is_sorted_by(|a, b| a.epoch() < b.epoch()) {
+                return refuse("rows that do not ascend");
+            }
+            if !segment.range.contains(ends.0) || !segment.range.contains(ends.1) {
+                return refuse("rows outside the range they are said to be of");
+            }
+            last = Some(ends.1);
         }
         Ok(())
     }

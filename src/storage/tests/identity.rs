@@ -85,7 +85,7 @@ fn candles_are_kept_too() {
         asked,
         pip_size: None,
         n_duplicates: 0,
-        records: records.clone(),
+        pieces: vec![records.clone()],
         notes: SegmentNotes::default(),
     };
     store.stage(&key, &segment).unwrap();

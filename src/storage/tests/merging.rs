@@ -98,10 +98,10 @@ fn only_rows_that_keep_their_word_are_staged() {
     let archive = Archive::new();
     let store = archive.store("a");
     let mut wrong = segment(range(0, 10), &[tick(2, 1.0), tick(4, 1.0)]);
-    wrong.records.swap(0, 1);
+    wrong.pieces[0].swap(0, 1);
     let unsorted = store.stage(&key(), &wrong).unwrap_err();
     assert!(unsorted.to_string().contains("do not ascend"), "{unsorted}");
-    wrong.records = vec![tick(10, 1.0)];
+    wrong.pieces = vec![vec![tick(10, 1.0)]];
     let outside = store.stage(&key(), &wrong).unwrap_err();
     assert!(outside.to_string().contains("outside the range"), "{outside}");
     let other_month = store.stage(&key(), &segment(range(-1, 10), &[])).unwrap_err();

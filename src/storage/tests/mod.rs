@@ -171,7 +171,8 @@ fn segment_asked(range: EpochRange, rows: &[Tick], asked: i64) -> Segment<Tick> 
     let asked = Epoch::new(START + asked);
     let records = rows.iter().copied().filter(|row| range.contains(row.epoch())).collect();
     let notes = SegmentNotes::default();
-    Segment { range, asked: (asked, asked), pip_size: Some(2), n_duplicates: 1, records, notes }
+    let pieces = vec![records];
+    Segment { range, asked: (asked, asked), pip_size: Some(2), n_duplicates: 1, pieces, notes }
 }
 
 fn segment(range: EpochRange, rows: &[Tick]) -> Segment<Tick> {

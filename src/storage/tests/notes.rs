@@ -35,7 +35,7 @@ fn a_finding_is_told_once_however_many_segments_carry_it() {
     let store = archive.store("a");
     store.stage(&key(), &noted()).unwrap();
     store
-        .stage(&key(), &Segment { range: range(100, 120), records: Vec::new(), ..noted() })
+        .stage(&key(), &Segment { range: range(100, 120), pieces: Vec::new(), ..noted() })
         .unwrap();
     PartitionStore::<Tick>::remember(&store, &key(), &[conflict()]).unwrap();
     let mut publication = publication();

@@ -186,7 +186,16 @@ pub struct GapRules {
 pub trait PartitionInspector: Send + Sync + 'static {
     /// Reads `file` and tells what is wrong with it and where it is silent. Never fails: a file
     /// that cannot be read is a finding.
-    fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection;
+    ///
+    /// `written` is what all rows hashed to while this process wrote them, if it just did: rows
+    /// whose days hash to what the file promises of each are then proved without a second hash.
+    fn inspect(
+        &self,
+        key: &PartitionKey,
+        file: &Path,
+        silence: &SilenceFacts,
+        written: Option<&str>,
+    ) -> Inspection;
 }
 
 /// What an inspection saw.

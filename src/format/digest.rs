@@ -40,11 +40,24 @@ pub struct RowsDigests {
 /// Hashes rows as they stream by; they must come in the order of the file.
 #[derive(Debug, Default)]
 pub struct RowsDigest {
-    total: Sha256,
+    total: Total,
     n_rows: u64,
     day: Option<OpenDay>,
     days: Vec<DayDigest>,
     buffer: Vec<u8>,
+}
+
+/// The hash of all rows.
+#[derive(Debug)]
+enum Total {
+    Hashed(Sha256),
+    Known(String),
+}
+
+impl Default for Total {
+    fn default() -> Self {
+        Self::Hashed(Sha256::new())
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +71,12 @@ impl RowsDigest {
     /// Starts with no row.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Starts with no row, and hashes by day alone. `rows_sha256` is what all rows are known to
+    /// hash to if they are the same ones: that they are, the days have to show.
+    pub fn by_day(rows_sha256: &str) -> Self {
+        Self { total: Total::Known(rows_sha256.to_owned()), ..Self::default() }
     }
 
     /// Adds rows.
@@ -84,10 +103,11 @@ impl RowsDigest {
         self.n_rows += rows.len() as u64;
         // Hashed twice while the bytes are still in the first-level cache.
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            self.buffer.clear();
-            push_rows(&mut self.buffer, rows);
+            write_rows(&mut self.buffer, rows);
             day.hash.update(&self.buffer);
-            self.total.update(&self.buffer);
+            if let Total::Hashed(total) = &mut self.total {
+                total.update(&self.buffer);
+            }
         }
     }
 
@@ -96,7 +116,10 @@ impl RowsDigest {
         self.close_day();
         RowsDigests {
             record_count: self.n_rows,
-            rows_sha256: hex(&self.total.finalize()),
+            rows_sha256: match self.total {
+                Total::Hashed(total) => hex(&total.finalize()),
+                Total::Known(rows_sha256) => rows_sha256,
+            },
             days: self.days,
         }
     }
@@ -112,12 +135,12 @@ impl RowsDigest {
     }
 }
 
-/// Appends the bytes that stand for rows in every hash: also the row form of staged segments.
-pub fn push_rows<R: Record>(bytes: &mut Vec<u8>, rows: &[R]) {
+/// Makes `bytes` those that stand for rows in every hash.
+fn write_rows<R: Record>(bytes: &mut Vec<u8>, rows: &[R]) {
     let width = NUMBER_BYTES * (1 + R::COLUMNS.len());
-    let start = bytes.len();
-    bytes.resize(start + rows.len() * width, 0);
-    for (bytes, row) in bytes[start..].chunks_exact_mut(width).zip(rows) {
+    // Not cleared before: what is left of other rows is written over.
+    bytes.resize(rows.len() * width, 0);
+    for (bytes, row) in bytes.chunks_exact_mut(width).zip(rows) {
         let (epoch, prices) = bytes.split_at_mut(NUMBER_BYTES);
         epoch.copy_from_slice(&row.epoch().secs().to_le_bytes());
         for (bytes, price) in prices.chunks_exact_mut(NUMBER_BYTES).zip(row.prices().as_ref()) {
@@ -166,6 +189,17 @@ mod tests {
         let candle = Candle { epoch: Epoch::new(60), open: 1.0, high: 4.0, low: 0.5, close: 2.0 };
         digest.update(&[candle]);
         assert_eq!(digest.finish().rows_sha256, PYTHON_ONE_CANDLE);
+    }
+
+    #[test]
+    fn by_day_the_whole_is_what_was_known() {
+        let rows: Vec<_> = (0..1000).map(|i| tick(i * 300, i as f64)).collect();
+        let mut whole = RowsDigest::new();
+        whole.update(&rows);
+        let whole = whole.finish();
+        let mut by_day = RowsDigest::by_day(&whole.rows_sha256);
+        by_day.update(&rows);
+        assert_eq!(by_day.finish(), whole);
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub(crate) struct Subject<'a> {
     pub(crate) claimed: &'a [Gap],
     /// From when on its rows look unusual; `None` leaves the statistics out.
     pub(crate) thresholds: Option<Thresholds>,
+    /// What all its rows hashed to while they were written, if that is known; then they are hashed
+    /// by day alone.
+    pub(crate) written: Option<&'a str>,
 }
 
 /// What one pass over a file gave.
@@ -199,6 +202,7 @@ impl<'a> Pass<'a> {
             kind,
             coverage: footer.map(|footer| footer.coverage.clone()),
             pip_size,
+            written: subject.written.map(str::to_owned),
         };
         let month = key.month.range();
         let answered: Option<RangeSet> =

@@ -14,11 +14,18 @@ use super::examine::{Subject, examine};
 pub struct PartitionChecker;
 
 impl PartitionInspector for PartitionChecker {
-    fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection {
+    fn inspect(
+        &self,
+        key: &PartitionKey,
+        file: &Path,
+        silence: &SilenceFacts,
+        written: Option<&str>,
+    ) -> Inspection {
         let place = key.to_string();
         // Thresholds are a matter of whoever looks: what a sidecar says must not depend on them.
+        let (claimed, thresholds) = (&[], None);
         let subject =
-            Subject { place: &place, key, path: file, silence, claimed: &[], thresholds: None };
+            Subject { place: &place, key, path: file, silence, claimed, thresholds, written };
         let mut examined = examine(&subject);
         if examined.is_foreign {
             // In an archive such a file is another tool's; here it is one that was just written.

@@ -125,10 +125,19 @@ impl<R: Record> Sample<R> {
     }
 
     pub(crate) fn inspect_with(&self, silence: &SilenceFacts) -> Inspection {
+        self.inspect_as(silence, None)
+    }
+
+    /// As the store does that wrote rows of this hash just now.
+    pub(crate) fn inspect_written(&self, rows_sha256: &str) -> Inspection {
+        self.inspect_as(&SilenceFacts::default(), Some(rows_sha256))
+    }
+
+    fn inspect_as(&self, silence: &SilenceFacts, written: Option<&str>) -> Inspection {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("partition");
         write_parquet(&path, &self.batch(), &self.footer.to_pairs());
-        PartitionChecker.inspect(&self.key, &path, silence)
+        PartitionChecker.inspect(&self.key, &path, silence, written)
     }
 
     /// The rows as the columns of the contract.

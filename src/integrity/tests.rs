@@ -34,11 +34,14 @@ fn changed<R: Record>(mut sample: Sample<R>, change: impl FnOnce(&mut Vec<R>)) -
     kinds(&sample.fitted().inspect().findings)
 }
 
-/// Makes the footer lie about good rows.
+/// Makes the footer lie about good rows. Whoever has just written them finds the same lies.
 fn lying(lie: impl FnOnce(&mut Footer)) -> Vec<K> {
     let mut sample = Sample::ticks();
+    let written = sample.footer.rows_sha256.clone();
     lie(&mut sample.footer);
-    kinds(&sample.inspect().findings)
+    let found = kinds(&sample.inspect().findings);
+    assert_eq!(kinds(&sample.inspect_written(&written).findings), found);
+    found
 }
 
 /// Publishes ticks whose sidecar says one thing wrong; answers what `verify` finds.
@@ -58,14 +61,14 @@ fn inspect_batch(batch: &RecordBatch) -> Inspection {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("partition");
     write_parquet(&path, batch, &sample.footer.to_pairs());
-    PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default())
+    PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default(), None)
 }
 
 fn inspect_bytes(bytes: &[u8]) -> Inspection {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("partition");
     fs::write(&path, bytes).unwrap();
-    PartitionChecker.inspect(&Sample::ticks().key, &path, &SilenceFacts::default())
+    PartitionChecker.inspect(&Sample::ticks().key, &path, &SilenceFacts::default(), None)
 }
 
 fn whole_file() -> Vec<u8> {
@@ -152,6 +155,9 @@ fn a_hash_names_the_days_that_fail() {
     sample.rows.last_mut().unwrap().quote = 1.23;
     let subjects: Vec<_> = sample.inspect().findings.into_iter().map(|f| f.subject).collect();
     assert_eq!(subjects, ["R_100 ticks 2026-03", "R_100 ticks 2026-03 on 2026-03-02"]);
+    let written = sample.inspect_written(&sample.footer.rows_sha256);
+    let subjects: Vec<_> = written.findings.into_iter().map(|f| f.subject).collect();
+    assert_eq!(subjects, ["R_100 ticks 2026-03 on 2026-03-02"]);
 }
 
 #[test]
@@ -246,7 +252,9 @@ fn a_footer_in_another_form_is_found() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("partition");
         write_parquet(&path, &sample.batch(), &pairs);
-        kinds(&PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default()).findings)
+        kinds(
+            &PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default(), None).findings,
+        )
     };
     assert_eq!(with("coverage", &str::to_owned), []);
     // The same seconds cut in two ranges are not what equal knowledge always gives.
@@ -266,7 +274,7 @@ fn a_file_without_our_footer_cannot_have_just_been_written() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("partition");
     write_parquet(&path, &sample.batch(), &[]);
-    let seen = PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default());
+    let seen = PartitionChecker.inspect(&sample.key, &path, &SilenceFacts::default(), None);
     assert_eq!(kinds(&seen.findings), [K::FooterMismatch]);
 }
 
@@ -306,9 +314,10 @@ fn files_that_are_no_parquet_are_unreadable() {
     }
     let nowhere = std::path::Path::new("/nowhere/at/all");
     let key = Sample::ticks().key;
-    let seen = PartitionChecker.inspect(&key, nowhere, &SilenceFacts::default());
+    let seen = PartitionChecker.inspect(&key, nowhere, &SilenceFacts::default(), None);
     assert_eq!(kinds(&seen.findings), [K::Unreadable]);
-    let seen = PartitionChecker.inspect(&key, std::path::Path::new("."), &SilenceFacts::default());
+    let seen =
+        PartitionChecker.inspect(&key, std::path::Path::new("."), &SilenceFacts::default(), None);
     assert_eq!(kinds(&seen.findings), [K::Unreadable]);
 }
 
@@ -573,7 +582,7 @@ fn measures_the_rows_inspected_in_a_second() {
         SilenceFacts { interval_secs: Some(1), ..SilenceFacts::default() },
     ] {
         let before = std::time::Instant::now();
-        let seen = PartitionChecker.inspect(&sample.key, &path, &silence);
+        let seen = PartitionChecker.inspect(&sample.key, &path, &silence, None);
         let secs = before.elapsed().as_secs_f64();
         assert_eq!(seen.findings, []);
         println!("{:.1} million rows a second", n_rows as f64 / secs / 1e6);

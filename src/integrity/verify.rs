@@ -152,6 +152,7 @@ fn verify_partition(
         silence: &silence,
         claimed: sidecar.filter(|s| is_in_order(s)).map_or(&[], |sidecar| &sidecar.gaps),
         thresholds: Some(options.thresholds),
+        written: None,
     };
     let mut examined = match options.depth {
         Depth::Fast => examine_footer(&subject),

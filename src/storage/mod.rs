@@ -32,6 +32,7 @@ mod lock;
 mod look;
 mod mend;
 mod merge;
+mod packed;
 mod probe;
 mod publish;
 mod read;

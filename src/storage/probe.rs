@@ -166,6 +166,7 @@ mod tests {
             _: &crate::domain::PartitionKey,
             _: &Path,
             _: &crate::domain::SilenceFacts,
+            _: Option<&str>,
         ) -> Inspection {
             Inspection::default()
         }

@@ -11,7 +11,7 @@
 //! after this publish. A file that would come out the same is not written again. A run that is
 //! ending gives up between two steps or two batches of rows, and that is such a crash too.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Inspection, PartitionKey,
@@ -35,24 +35,25 @@ const ROWS_AT_ONCE: usize = 4096;
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
-/// A published file that turns out to be damaged on the way is set aside; its good days are staged
-/// by then, and the publish begins anew with them.
+/// What turns out to be damaged on the way is set aside, and the publish begins anew without it: a
+/// segment, or the published file, whose good days are staged by then.
 pub(super) fn publish<R: Record>(
     store: &ParquetStore,
     key: &PartitionKey,
     publication: &Publication,
 ) -> Result<Published, StoreError> {
-    match attempt::<R>(store, key, publication) {
-        Err(error) if was_given_up(&error, &store.layout.parquet(key)) => {
-            attempt::<R>(store, key, publication)
+    let (published, staging) = (store.layout.parquet(key), store.layout.staging_dir(key));
+    let mut was_published = true;
+    loop {
+        let result = attempt::<R>(store, key, publication);
+        let Err(StoreError::Damaged { path, .. }) = &result else { return result };
+        // One segment less, or none published any more: this ends.
+        let is_new = path.starts_with(&staging)
+            || (*path == published && std::mem::replace(&mut was_published, false));
+        if !is_new || std::fs::symlink_metadata(path).is_ok() {
+            return result;
         }
-        result => result,
     }
-}
-
-fn was_given_up(error: &StoreError, published: &Path) -> bool {
-    let is_about = matches!(error, StoreError::Damaged { path, .. } if path == published);
-    is_about && std::fs::symlink_metadata(published).is_err()
 }
 
 fn attempt<R: Record>(
@@ -136,7 +137,7 @@ impl<'a> Work<'a> {
             None => None,
         };
         let staging = Staging::new(store, key);
-        let segments = staging.scan::<R>(Access::Owner)?;
+        let segments = staging.heads::<R>(Access::Owner)?;
         let remarks = staging.remarks()?;
         let published = old.as_ref().map(|old| &old.file.footer);
         let coverage = coverage(key, published, &segments, publication);
@@ -258,7 +259,8 @@ impl<'a> Work<'a> {
         let silence = self.silence();
         let before = describe::confirmed_before(old, &silence);
         let known = describe::silence_known(old, &before, &silence, &self.coverage);
-        let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known);
+        let written = self.file.as_ref().map(|file| file.footer.rows_sha256.as_str());
+        let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known, written);
         describe::carry_classes(&mut inspection.gaps, &before);
         let findings = self.findings(&mut inspection)?;
         let (now, lag) = (publication.server_now, publication.settle_lag);
@@ -367,13 +369,18 @@ impl<'a> Work<'a> {
         old.file.check_digests(found).map_err(|error| self.judge::<R>(error))
     }
 
-    /// Sets the published file aside if it is the one that `error` calls damaged.
+    /// Sets aside what `error` calls damaged: the published file, or a segment.
     fn judge<R: Record>(&self, error: StoreError) -> StoreError {
-        if !matches!(&error, StoreError::Damaged { path, .. } if *path == self.path()) {
-            return error;
+        let StoreError::Damaged { path, problem } = &error else { return error };
+        if *path == self.path() {
+            let remains = Remains::new(self.store, self.key, Access::Owner);
+            return give_up::<R>(&remains, FindingKind::RowsHash, error);
         }
-        let remains = Remains::new(self.store, self.key, Access::Owner);
-        give_up::<R>(&remains, FindingKind::RowsHash, error)
+        if self.segments.iter().any(|segment| segment.path == *path) {
+            let set_aside = self.staging.set_aside(path, problem, Access::Owner);
+            return set_aside.err().unwrap_or(error);
+        }
+        error
     }
 
     fn findings(&self, inspection: &mut Inspection) -> Result<Vec<Finding>, StoreError> {

@@ -348,7 +348,7 @@ impl<'a> Remains<'a> {
         };
         let before = describe::confirmed_before(stale, &unknown);
         let known = describe::silence_known(stale, &before, &unknown, coverage);
-        let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known);
+        let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known, None);
         describe::carry_classes(&mut inspection.gaps, &before);
         (inspection, known.rules(self.key.month))
     }

@@ -1,13 +1,16 @@
-//! The file form of a segment: one JSON line that says what it is, then the raw rows.
+//! The file form of a segment: one JSON line that says what it is, then the rows, packed.
 //!
-//! The rows are the very bytes that `rows_sha256` hashes, but a checksum is enough here: a segment
-//! lives from its answers to the end of its month, and a second SHA-256 of every row would cost as
-//! much as reading the answers. The header is sealed by a hash of its own: a flipped digit in it
-//! could otherwise claim seconds that nobody ever answered for.
+//! A checksum of the rows is enough here: a segment lives from its answers to the end of its
+//! month, and a SHA-256 of every row would cost as much as reading the answers. The header is
+//! sealed by a hash of its own: a flipped digit in it could otherwise claim seconds that nobody
+//! ever answered for.
+//!
+//! Whoever reads the rows proves them on the way: each block is in order and in its range before
+//! it is let out, and the last one is not before the checksum fits.
 
 use std::fs::File;
 use std::hash::Hasher;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,22 +20,25 @@ use twox_hash::XxHash64;
 use crate::domain::{
     CoverageState, Epoch, EpochRange, Finding, PartitionKey, RangeSet, Record, Segment, StoreError,
 };
-use crate::format::digest::{hex, push_rows};
+use crate::format::digest::hex;
 
 use super::atomic::Draft;
 use super::errors::{damaged, io_error};
+use super::packed::{self, BLOCK_ROWS, HEAD_BYTES, Head, Unpacker};
 use super::read::RowStream;
 
 /// First value of every header.
 const MAGIC: &str = "titan-segment";
-/// Staged files live from one run to the next, so another version is set aside, not migrated.
-const SEGMENT_VERSION: u32 = 2;
+/// Staged files live from one run to the next; a version that is not known is set aside.
+const SEGMENT_VERSION: u32 = 3;
+/// Rows as they are hashed in Parquet files, 8 bytes for each number; still read.
+const UNPACKED_VERSION: u32 = 2;
+/// Bytes of an epoch or a price there.
+const UNPACKED_NUMBER_BYTES: usize = 8;
 /// A header is about 400 bytes, and each finding it carries as much again; more is no header.
 const MAX_HEADER_BYTES: u64 = 512 * 1024;
 /// Findings one header carries at most; a run keeps no more of one partition.
 const MAX_FINDINGS: usize = 200;
-/// Rows turned into bytes, or back, at once.
-const ROWS_AT_ONCE: usize = 4096;
 /// Bytes read at once while the header is looked for; rows are read in blocks of their own.
 const HEADER_BLOCK_BYTES: usize = 4096;
 
@@ -56,7 +62,7 @@ pub(super) struct SegmentHeader {
     pub(super) n_duplicates: u64,
     /// Rows behind the header.
     pub(super) n_rows: u64,
-    /// xxHash64 of the rows, as 16 hexadecimal digits.
+    /// xxHash64 of the bytes behind the header, as 16 hexadecimal digits.
     rows_xxh64: String,
     /// What is known of its seconds: `answered` or `inherited`; or `failed` for seconds that were
     /// answered once and whose rows are lost.
@@ -123,7 +129,8 @@ impl SegmentHeader {
             pip_size: segment.pip_size,
             n_duplicates: segment.n_duplicates,
             n_rows: segment.n_rows() as u64,
-            rows_xxh64: rows_xxh64(&segment.pieces),
+            // As long as the true one, which is known when the rows are written.
+            rows_xxh64: checksum(&XxHash64::default()),
             state,
             salvaged,
             findings: notes.findings.iter().take(MAX_FINDINGS).cloned().collect(),
@@ -131,8 +138,11 @@ impl SegmentHeader {
             doubted: pairs(&notes.doubted.within(segment.range)),
             header_sha256: String::new(),
         };
-        let header_sha256 = header.seal();
-        Self { header_sha256, ..header }
+        header.sealed()
+    }
+
+    fn sealed(self) -> Self {
+        Self { header_sha256: self.seal(), ..self }
     }
 
     /// Hash of everything else in the header.
@@ -153,7 +163,8 @@ impl SegmentHeader {
 
     /// Tells why the header cannot be one of a segment of `key`, if it cannot.
     fn problem(&self, key: &PartitionKey) -> Option<String> {
-        if self.magic != MAGIC || self.format_version != SEGMENT_VERSION {
+        let is_known = [SEGMENT_VERSION, UNPACKED_VERSION].contains(&self.format_version);
+        if self.magic != MAGIC || !is_known {
             return Some(format!("has format version {} of `{}`", self.format_version, self.magic));
         }
         if self.header_sha256 != self.seal() {
@@ -173,14 +184,14 @@ impl SegmentHeader {
     }
 }
 
-/// A segment file that was found whole.
+/// A segment file whose header can be trusted; its rows are proved when they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StagedSegment {
     pub(super) path: PathBuf,
     pub(super) header: SegmentHeader,
     /// The seconds that its header speaks of.
     pub(super) range: EpochRange,
-    /// Epoch of its last row, if it holds any.
+    /// Epoch of its last row, if it holds any; known when all were read.
     pub(super) last_row: Option<Epoch>,
 }
 
@@ -202,6 +213,15 @@ pub(super) enum Refused {
     Failed(StoreError),
 }
 
+impl Refused {
+    fn of(self, path: &Path) -> StoreError {
+        match self {
+            Self::Failed(error) => error,
+            Self::Damaged(problem) => damaged(path, problem),
+        }
+    }
+}
+
 /// Writes `segment` into a draft.
 pub(super) fn write<R: Record>(
     draft: &Draft,
@@ -211,103 +231,173 @@ pub(super) fn write<R: Record>(
 ) -> Result<(), StoreError> {
     let failed = |error| io_error("write", draft.path())(error);
     let mut sink = BufWriter::new(draft.writer()?);
-    let mut bytes = to_json(&SegmentHeader::of(key, segment, origin));
-    bytes.push(b'\n');
+    let mut header = SegmentHeader::of(key, segment, origin);
+    let mut bytes = to_line(&header);
     sink.write_all(&bytes).map_err(failed)?;
-    for rows in in_blocks(&segment.pieces) {
-        bytes.clear();
-        push_rows(&mut bytes, rows);
+    let mut hash = XxHash64::with_seed(0);
+    let mut before = header.start;
+    for rows in segment.pieces.iter().flat_map(|rows| rows.chunks(BLOCK_ROWS)) {
+        packed::pack(&mut bytes, before, rows);
+        hash.write(&bytes);
         sink.write_all(&bytes).map_err(failed)?;
+        before = rows.last().map_or(before, R::epoch);
     }
+    header.rows_xxh64 = checksum(&hash);
+    sink.rewind().map_err(failed)?;
+    sink.write_all(&to_line(&header.sealed())).map_err(failed)?;
     sink.flush().map_err(failed)
+}
+
+/// Reads the header of `path` and tells whether it can be one of a segment of `key`.
+pub(super) fn look<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
+    Ok(open::<R>(path, key)?.0)
 }
 
 /// Reads all of `path` and tells whether it is a whole segment of `key`: header, length, checksum,
 /// order and range of its rows.
 pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
-    let (header, mut rows) = open::<R>(path)?;
-    if let Some(problem) = header.problem(key) {
-        return Err(Refused::Damaged(problem));
-    }
-    let range = EpochRange::new(header.start, header.end)
-        .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
-    let mut hash = XxHash64::with_seed(0);
-    let mut last = None;
-    while rows.read_block()? {
-        hash.write(&rows.bytes);
-        for row in &rows.rows {
-            let epoch = row.epoch();
-            if !range.contains(epoch) || last.is_some_and(|last| epoch <= last) {
-                return Err(Refused::Damaged(format!("has a misplaced row at {epoch}")));
-            }
-            last = Some(epoch);
-        }
-    }
-    if rows.is_more()? {
-        return Err(Refused::Damaged("is longer than its header says".into()));
-    }
-    if checksum(&hash) != header.rows_xxh64 {
-        return Err(Refused::Damaged("holds other rows than its header promises".into()));
-    }
-    Ok(StagedSegment { path: path.to_path_buf(), header, range, last_row: last })
+    let (segment, mut rows) = open::<R>(path, key)?;
+    while rows.read_block()? {}
+    Ok(StagedSegment { last_row: rows.last, ..segment })
 }
 
 /// The rows of a segment file, a block at a time.
 pub(super) struct SegmentRows<R> {
     path: PathBuf,
     source: BufReader<File>,
+    range: EpochRange,
+    form: Form,
+    /// Of what was read, and what it has to be in the end.
+    hash: XxHash64,
+    rows_xxh64: String,
     /// Rows behind the block.
     n_left: u64,
     bytes: Vec<u8>,
+    unpacker: Unpacker,
     /// The block, decoded.
     rows: Vec<R>,
     n_passed: usize,
+    /// Epoch of the last row of the block, and of all before it.
+    last: Option<Epoch>,
+    /// Whether its end was reached and all of it is what the header promises.
+    is_proved: bool,
+}
+
+/// How the rows of a segment file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Packed,
+    /// Epoch and prices, 8 bytes each.
+    Unpacked,
 }
 
 impl<R: Record> SegmentRows<R> {
-    /// Opens a segment that was checked before.
-    pub(super) fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
-        match open::<R>(&segment.path) {
-            Ok((_, rows)) => Ok(rows),
-            Err(Refused::Failed(error)) => Err(error),
-            Err(Refused::Damaged(problem)) => Err(damaged(&segment.path, problem)),
+    /// Opens a segment that was looked at before.
+    pub(super) fn open(key: &PartitionKey, segment: &StagedSegment) -> Result<Self, StoreError> {
+        let path = &segment.path;
+        match open::<R>(path, key) {
+            Ok((found, rows)) if found.header == segment.header => Ok(rows),
+            Ok(_) => Err(damaged(path, "was changed while it was read")),
+            Err(refused) => Err(refused.of(path)),
         }
     }
 
-    /// Reads the next block; tells whether there was one.
+    /// Reads the next block and proves it; tells whether there was one.
     fn read_block(&mut self) -> Result<bool, Refused> {
-        let n_rows = self.n_left.min(ROWS_AT_ONCE as u64);
-        self.n_left -= n_rows;
-        let width = size_of::<u64>() * (1 + R::COLUMNS.len());
-        // At most `ROWS_AT_ONCE`, so it fits.
-        self.bytes.resize(n_rows as usize * width, 0);
         self.rows.clear();
         self.n_passed = 0;
-        match self.source.read_exact(&mut self.bytes) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(Refused::Damaged("is shorter than its header says".into()));
+        if self.n_left > 0 {
+            // At most `BLOCK_ROWS`, so it fits.
+            let n_most = self.n_left.min(BLOCK_ROWS as u64) as usize;
+            match self.form {
+                Form::Packed => self.read_packed(n_most)?,
+                Form::Unpacked => self.read_unpacked(n_most)?,
             }
-            Err(error) => return Err(Refused::Failed(io_error("read", &self.path)(error))),
+            self.check_order()?;
+            self.n_left -= self.rows.len() as u64;
         }
-        self.rows.extend(self.bytes.chunks_exact(width).map(row_of::<R>));
+        if self.n_left == 0 && !self.is_proved {
+            self.check_end()?;
+        }
         Ok(!self.rows.is_empty())
     }
 
-    fn is_more(&mut self) -> Result<bool, Refused> {
+    fn check_order(&mut self) -> Result<(), Refused> {
+        for row in &self.rows {
+            let epoch = row.epoch();
+            if !self.range.contains(epoch) || self.last.is_some_and(|last| epoch <= last) {
+                return Err(Refused::Damaged(format!("has a misplaced row at {epoch}")));
+            }
+            self.last = Some(epoch);
+        }
+        Ok(())
+    }
+
+    fn check_end(&mut self) -> Result<(), Refused> {
         let rest = self.source.fill_buf();
         let rest = rest.map_err(|error| Refused::Failed(io_error("read", &self.path)(error)))?;
-        Ok(!rest.is_empty())
+        if !rest.is_empty() {
+            return Err(Refused::Damaged("is longer than its header says".into()));
+        }
+        if checksum(&self.hash) != self.rows_xxh64 {
+            return Err(Refused::Damaged("holds other rows than its header promises".into()));
+        }
+        self.is_proved = true;
+        Ok(())
+    }
+
+    fn read_packed(&mut self, n_most: usize) -> Result<(), Refused> {
+        let mut head = [0; HEAD_BYTES];
+        self.read_bytes(&mut head)?;
+        let Some(head) = Head::read(head).filter(|head| head.n_rows <= n_most) else {
+            return Err(Refused::Damaged("has a block that cannot be".into()));
+        };
+        let bytes = self.read_rows(head.rows_bytes::<R>())?;
+        let before = self.last.unwrap_or(self.range.start());
+        self.unpacker.unpack(&mut self.rows, before, head, &bytes);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn read_unpacked(&mut self, n_rows: usize) -> Result<(), Refused> {
+        let width = UNPACKED_NUMBER_BYTES * (1 + R::COLUMNS.len());
+        let bytes = self.read_rows(n_rows * width)?;
+        self.rows.extend(bytes.chunks_exact(width).map(|bytes| {
+            let mut numbers = bytes.as_chunks().0.iter();
+            let epoch = numbers.next().map_or(0, |epoch| i64::from_le_bytes(*epoch));
+            let prices: Vec<f64> = numbers.map(|price| f64::from_le_bytes(*price)).collect();
+            R::from_parts(Epoch::new(epoch), &prices)
+        }));
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Reads into the bytes of the block before; they are put back when they were made rows.
+    fn read_rows(&mut self, n_bytes: usize) -> Result<Vec<u8>, Refused> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.resize(n_bytes, 0);
+        self.read_bytes(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Refused> {
+        match self.source.read_exact(bytes) {
+            Ok(()) => {
+                self.hash.write(bytes);
+                Ok(())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(Refused::Damaged("is shorter than its header says".into()))
+            }
+            Err(error) => Err(Refused::Failed(io_error("read", &self.path)(error))),
+        }
     }
 }
 
 impl<R: Record> RowStream<R> for SegmentRows<R> {
     fn ahead(&mut self) -> Result<&[R], StoreError> {
         if self.n_passed == self.rows.len() {
-            self.read_block().map_err(|refused| match refused {
-                Refused::Failed(error) => error,
-                Refused::Damaged(problem) => damaged(&self.path, problem),
-            })?;
+            self.read_block().map_err(|refused| refused.of(&self.path))?;
         }
         Ok(&self.rows[self.n_passed..])
     }
@@ -317,19 +407,10 @@ impl<R: Record> RowStream<R> for SegmentRows<R> {
     }
 }
 
-/// Undoes [`push_rows`] for one row.
-fn row_of<R: Record>(bytes: &[u8]) -> R {
-    let mut numbers = bytes.as_chunks::<8>().0.iter();
-    let epoch = numbers.next().map_or(0, |bytes| i64::from_le_bytes(*bytes));
-    // No record kind has more columns than a candle.
-    let mut prices = [0.0; 8];
-    for (price, bytes) in prices.iter_mut().zip(numbers) {
-        *price = f64::from_le_bytes(*bytes);
-    }
-    R::from_parts(Epoch::new(epoch), &prices[..R::COLUMNS.len()])
-}
-
-fn open<R: Record>(path: &Path) -> Result<(SegmentHeader, SegmentRows<R>), Refused> {
+fn open<R: Record>(
+    path: &Path,
+    key: &PartitionKey,
+) -> Result<(StagedSegment, SegmentRows<R>), Refused> {
     let failed = |doing| move |error| Refused::Failed(io_error(doing, path)(error));
     let file = File::open(path).map_err(failed("open"))?;
     let mut source = BufReader::with_capacity(HEADER_BLOCK_BYTES, file);
@@ -338,30 +419,28 @@ fn open<R: Record>(path: &Path) -> Result<(SegmentHeader, SegmentRows<R>), Refus
     head.read_until(b'\n', &mut line).map_err(failed("read"))?;
     let header: SegmentHeader = serde_json::from_slice(&line)
         .map_err(|_| Refused::Damaged("has no header that this version can read".into()))?;
+    if let Some(problem) = header.problem(key) {
+        return Err(Refused::Damaged(problem));
+    }
+    let range = EpochRange::new(header.start, header.end)
+        .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
+    let is_packed = header.format_version > UNPACKED_VERSION;
     let rows = SegmentRows {
         path: path.to_path_buf(),
         source,
+        range,
+        form: if is_packed { Form::Packed } else { Form::Unpacked },
+        hash: XxHash64::with_seed(0),
+        rows_xxh64: header.rows_xxh64.clone(),
         n_left: header.n_rows,
         bytes: Vec::new(),
+        unpacker: Unpacker::default(),
         rows: Vec::new(),
         n_passed: 0,
+        last: None,
+        is_proved: false,
     };
-    Ok((header, rows))
-}
-
-fn in_blocks<R>(pieces: &[Vec<R>]) -> impl Iterator<Item = &[R]> {
-    pieces.iter().flat_map(|rows| rows.chunks(ROWS_AT_ONCE))
-}
-
-fn rows_xxh64<R: Record>(pieces: &[Vec<R>]) -> String {
-    let mut hash = XxHash64::with_seed(0);
-    let mut bytes = Vec::new();
-    for rows in in_blocks(pieces) {
-        bytes.clear();
-        push_rows(&mut bytes, rows);
-        hash.write(&bytes);
-    }
-    checksum(&hash)
+    Ok((StagedSegment { path: path.to_path_buf(), header, range, last_row: None }, rows))
 }
 
 fn checksum(hash: &XxHash64) -> String {
@@ -370,6 +449,12 @@ fn checksum(hash: &XxHash64) -> String {
 
 fn series_name(key: &PartitionKey) -> String {
     format!("{}/{}", key.series.symbol, key.series.kind.folder())
+}
+
+fn to_line(header: &SegmentHeader) -> Vec<u8> {
+    let mut line = to_json(header);
+    line.push(b'\n');
+    line
 }
 
 fn to_json(header: &SegmentHeader) -> Vec<u8> {

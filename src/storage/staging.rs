@@ -71,6 +71,22 @@ impl<'a> Staging<'a> {
 
     /// Every whole segment, sorted by what is inside; what is not whole is set aside.
     pub(super) fn scan<R: Record>(&self, access: Access) -> Result<Vec<StagedSegment>, StoreError> {
+        self.gather(access, segment::check::<R>)
+    }
+
+    /// Every segment by its header, for whoever is about to read, and so to prove, their rows.
+    pub(super) fn heads<R: Record>(
+        &self,
+        access: Access,
+    ) -> Result<Vec<StagedSegment>, StoreError> {
+        self.gather(access, segment::look::<R>)
+    }
+
+    fn gather(
+        &self,
+        access: Access,
+        check: impl Fn(&Path, &PartitionKey) -> Result<StagedSegment, Refused>,
+    ) -> Result<Vec<StagedSegment>, StoreError> {
         atomic::confine(self.store.layout.root(), &self.dir)?;
         let mut segments = Vec::new();
         for path in self.entries()? {
@@ -84,7 +100,7 @@ impl<'a> Staging<'a> {
                 continue;
             }
             let checked = if name.ends_with(SEGMENT_SUFFIX) {
-                segment::check::<R>(&path, self.key)
+                check(&path, self.key)
             } else {
                 Err(Refused::Damaged("is nothing that belongs there".into()))
             };
@@ -234,7 +250,13 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    fn set_aside(&self, path: &Path, problem: &str, access: Access) -> Result<(), StoreError> {
+    /// Moves what cannot be used to quarantine; the next publish tells.
+    pub(super) fn set_aside(
+        &self,
+        path: &Path,
+        problem: &str,
+        access: Access,
+    ) -> Result<(), StoreError> {
         tracing::warn!(path = %path.display(), problem, "a staged file is not used");
         if access == Access::Observer {
             return Ok(());

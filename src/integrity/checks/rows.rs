@@ -32,6 +32,8 @@ pub(crate) struct RowPromises {
     pub(crate) coverage: Option<Coverage>,
     /// Decimals of every price; `None` if nothing says so.
     pub(crate) pip_size: Option<u8>,
+    /// What all rows hashed to while they were written; `None` hashes them as a whole again.
+    pub(crate) written: Option<String>,
 }
 
 /// What streaming through the rows gave.
@@ -43,7 +45,7 @@ pub(crate) struct RowsSeen {
     pub(crate) first: Option<Epoch>,
     /// Epoch of the last row in the order of the file.
     pub(crate) last: Option<Epoch>,
-    /// Hashes; `None` if the rows are too disordered to be hashed by day.
+    /// Hashes, that of all rows not of what was seen where it was known before; `None` if the rows are too disordered to be hashed by day.
     pub(crate) digests: Option<RowsDigests>,
     /// The seconds in which a row is that cannot be true.
     pub(crate) wrong: RangeSet,
@@ -87,7 +89,10 @@ impl RowChecks {
             n_rows: 0,
             first: None,
             last: None,
-            digest: Some(RowsDigest::new()),
+            digest: Some(match &promises.written {
+                Some(written) => RowsDigest::by_day(written),
+                None => RowsDigest::new(),
+            }),
             unsorted: Tally::errors(K::Unsorted, "an epoch after that of the row before"),
             doubled: Tally::errors(K::DuplicateRow, "one row for one epoch"),
             outside_month: Tally::errors(K::OutsideMonth, format!("a row of {}", promises.month)),

@@ -1,5 +1,7 @@
 //! What cannot be trusted is set aside and named; what is not ours is not touched.
 
+use sha2::Digest;
+
 use super::foreign::{FOREIGN_SIDECAR, write_foreign};
 use super::*;
 use crate::domain::{PartitionState, RangeSet};
@@ -14,17 +16,51 @@ fn published() -> (Archive, Vec<Tick>) {
     (archive, rows)
 }
 
-/// Stages two segments, spoils the second, and expects it to be named and the first to be used.
+/// Stages a second segment of `rows` and spoils it.
+fn stage_spoiled(archive: &Archive, store: &ParquetStore, rows: &[Tick], spoil: impl Fn(&Path)) {
+    let intact = archive.names_in(".titan/staging");
+    stage(store, range(100, 200), rows);
+    let spoiled =
+        archive.names_in(".titan/staging").into_iter().find(|name| !intact.contains(name));
+    spoil(&archive.root().join(spoiled.unwrap()));
+}
+
+/// Expects a spoiled segment to be named and another one to be used, whoever meets it first.
 fn check_spoiled(what: &str, spoil: impl Fn(&Path)) {
+    check_spoiled_before(what, &spoil);
+    check_spoiled_on_the_way(what, spoil);
+}
+
+/// The run that staged it publishes, and did not look at it again before.
+fn check_spoiled_on_the_way(what: &str, spoil: impl Fn(&Path)) {
+    let (archive, rows) = (Archive::new(), walk(150));
+    let store = archive.store("one");
+    stage(&store, range(200, 300), &rows);
+    publish(&store);
+    stage(&store, range(0, 100), &rows);
+    stage_spoiled(&archive, &store, &rows, spoil);
+
+    let published = publish(&store);
+    assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside], "{what}");
+    assert_eq!(
+        published.coverage.missing(range(0, 300)),
+        RangeSet::from_iter([range(100, 200)]),
+        "{what}"
+    );
+    let kept: Vec<_> = rows[..50].iter().chain(&rows[100..]).copied().collect();
+    assert_eq!(read_rows::<Tick>(&archive.parquet()), kept, "{what}");
+    let quarantine = archive.names_in(".titan/quarantine/staging/R_100/ticks/2026-03");
+    assert_eq!(quarantine.len(), 1, "{what}");
+    assert!(archive.names_in(".titan/staging").is_empty(), "{what}");
+}
+
+/// Another run finds it.
+fn check_spoiled_before(what: &str, spoil: impl Fn(&Path)) {
     let archive = Archive::new();
     let rows = walk(100);
     let store = archive.store("before");
     stage(&store, range(0, 100), &rows);
-    let intact = archive.names_in(".titan/staging");
-    stage(&store, range(100, 200), &rows);
-    let spoiled =
-        archive.names_in(".titan/staging").into_iter().find(|name| !intact.contains(name));
-    spoil(&archive.root().join(spoiled.unwrap()));
+    stage_spoiled(&archive, &store, &rows, spoil);
     let before = archive.files();
 
     let store = archive.store("next");
@@ -73,9 +109,60 @@ fn a_spoiled_segment_is_set_aside_and_named() {
     let later = format!("\"end\":{}", START + 900);
     check_spoiled("a header that claims more", |path| replace(path, &end, &later));
     check_spoiled("another version", |path| {
-        replace(path, "\"format_version\":2", "\"format_version\":3");
+        replace(path, "\"format_version\":3", "\"format_version\":4");
+    });
+    check_spoiled("rows of a form that the header denies", |path| {
+        replace(path, "\"format_version\":3", "\"format_version\":2");
     });
     check_spoiled("an unknown key", |path| replace(path, "\"n_rows\"", "\"new\":1,\"n_rows\""));
+}
+
+/// However many are spoiled, each is named and the rest is published.
+#[test]
+fn every_spoiled_segment_is_set_aside_by_one_publish() {
+    let (archive, rows) = (Archive::new(), walk(500));
+    let store = archive.store("one");
+    for part in 0..10 {
+        stage(&store, range(part * 100, part * 100 + 100), &rows);
+    }
+    let staged = archive.names_in(".titan/staging");
+    for name in staged.iter().skip(1) {
+        edit(&archive.root().join(name), |bytes| *bytes.last_mut().unwrap() ^= 1);
+    }
+    let published = publish(&store);
+    assert_eq!(published.findings.len(), 9);
+    assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside; 9]);
+    assert_eq!(published.record_count, 50);
+}
+
+/// What a build before this one staged: the same header, and numbers of 8 bytes behind it.
+#[test]
+fn a_segment_of_the_form_before_is_read() {
+    let (archive, rows) = (Archive::new(), walk(100));
+    let store = archive.store("one");
+    stage(&store, range(0, 200), &rows);
+    let [name] = archive.names_in(".titan/staging").try_into().unwrap();
+    edit(&archive.root().join(&name), |bytes| *bytes = in_the_form_before(bytes, &rows));
+    assert_eq!(load(&store).unwrap().last_row, Some(rows[99].epoch));
+    let published = publish(&store);
+    assert_eq!((published.findings, published.record_count), (Vec::new(), 100));
+    assert_eq!(read_rows::<Tick>(&archive.parquet()), rows);
+}
+
+fn in_the_form_before(segment: &[u8], rows: &[Tick]) -> Vec<u8> {
+    let numbers = |row: &Tick| [row.epoch.secs().to_le_bytes(), row.quote.to_le_bytes()].concat();
+    let body: Vec<u8> = rows.iter().flat_map(numbers).collect();
+    let head = String::from_utf8(segment.split(|byte| *byte == b'\n').next().unwrap().to_vec());
+    let head = head.unwrap().replace("\"format_version\":3", "\"format_version\":2");
+    let with = |head: &str, key: &str, value: &str| {
+        let (before, rest) = head.split_once(&format!("\"{key}\":\"")).unwrap();
+        let (_, after) = rest.split_once('"').unwrap();
+        format!("{before}\"{key}\":\"{value}\"{after}")
+    };
+    let checksum = format!("{:016x}", twox_hash::XxHash64::oneshot(0, &body));
+    let head = with(&with(&head, "rows_xxh64", &checksum), "header_sha256", "");
+    let seal = crate::format::digest::hex(&sha2::Sha256::digest(&head));
+    [with(&head, "header_sha256", &seal).into_bytes(), vec![b'\n'], body].concat()
 }
 
 #[test]

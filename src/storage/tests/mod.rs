@@ -38,7 +38,13 @@ struct FakeInspector {
 }
 
 impl PartitionInspector for FakeInspector {
-    fn inspect(&self, key: &PartitionKey, file: &Path, silence: &SilenceFacts) -> Inspection {
+    fn inspect(
+        &self,
+        key: &PartitionKey,
+        file: &Path,
+        silence: &SilenceFacts,
+        _: Option<&str>,
+    ) -> Inspection {
         assert!(file.is_file(), "the file has its name when it is inspected");
         let mut inspection = Inspection { gaps_detected: 7, ..Inspection::default() };
         for range in self.gaps.lock().unwrap().iter() {

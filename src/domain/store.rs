@@ -112,6 +112,8 @@ pub struct Publication {
     pub silence: SilenceFacts,
     /// What the download itself found.
     pub findings: Vec<Finding>,
+    /// What an earlier publish of this run found and nobody has read yet: news in this one, too.
+    pub unread: Vec<Finding>,
     /// Findings that segments carry and that asking once more has settled.
     pub withdrawn: Vec<Finding>,
     /// What becomes of published rows for which the source names another price.

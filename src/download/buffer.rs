@@ -145,7 +145,8 @@ impl<R: Record> Pieces<R> {
     }
 
     fn sorted_with(self, high: Self) -> Self {
-        let mut rows: Vec<R> = self.pieces.into_iter().chain(high.pieces).flatten().collect();
+        let mut rows = Vec::with_capacity(self.n_rows + high.n_rows);
+        rows.extend(self.pieces.into_iter().chain(high.pieces).flatten());
         // Stable: of two rows for one epoch the one of `self` comes first and is kept.
         rows.sort_by_key(Record::epoch);
         rows.dedup_by_key(|row| row.epoch());

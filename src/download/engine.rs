@@ -383,7 +383,10 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             }
             Written::Published { job, result } => match *result {
                 Ok(published) if self.mend(job, &published) => {}
-                Ok(published) => {
+                Ok(mut published) => {
+                    if let Some(active) = self.active.get(&job) {
+                        published.n_new += each!(&active.job, j => j.n_new_before);
+                    }
                     self.reporter.published(&published);
                     self.close(job, PartitionOutcome::Published(Box::new(published)));
                 }

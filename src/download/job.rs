@@ -50,6 +50,10 @@ pub(super) struct PartitionJob<R> {
     findings: Vec<Finding>,
     /// So many of the findings, from the first on, are durable: a segment carries them.
     n_durable: usize,
+    /// What the publish before this work found, if it only asks again for what was damaged.
+    unread: Vec<Finding>,
+    /// And how many rows it brought.
+    pub(super) n_new_before: u64,
     /// Findings that asking once more has settled.
     withdrawn: Vec<Finding>,
     n_dropped_findings: u64,
@@ -85,6 +89,8 @@ impl<R: Record> PartitionJob<R> {
             not_offered,
             findings,
             n_durable: 0,
+            unread: Vec::new(),
+            n_new_before: 0,
             withdrawn: Vec::new(),
             n_dropped_findings: 0,
             started: Instant::now(),
@@ -119,6 +125,8 @@ impl<R: Record> PartitionJob<R> {
         self.failed.iter().for_each(|range| job.failed.insert(range));
         // Told by the publish that comes, or nobody would read of them.
         job.findings.extend(published.findings.iter().cloned());
+        job.unread.clone_from(&published.findings);
+        job.n_new_before = published.n_new;
         Some(job)
     }
 
@@ -308,6 +316,7 @@ impl<R: Record> PartitionJob<R> {
             failed: self.failed.clone(),
             silence,
             findings: self.findings.clone(),
+            unread: self.unread.clone(),
             withdrawn: self.withdrawn.clone(),
             restatements: if options.accept_restatement.contains(&self.key) {
                 Restatements::Accept

@@ -101,7 +101,7 @@ impl RowsDigest {
             self.day.get_or_insert_with(|| OpenDay { number, n_rows: 0, hash: Sha256::new() });
         day.n_rows += rows.len() as u64;
         self.n_rows += rows.len() as u64;
-        // Hashed twice while the bytes are still in the first-level cache.
+        // For day and whole while the bytes are still in the first-level cache.
         for rows in rows.chunks(ROWS_AT_ONCE) {
             write_rows(&mut self.buffer, rows);
             day.hash.update(&self.buffer);

@@ -197,12 +197,15 @@ impl<'a> Pass<'a> {
         let key = subject.key;
         let kind = key.series.kind;
         let pip_size = footer.and_then(|footer| footer.pip_size);
+        let promised = footer.map(|footer| footer.rows_sha256.as_str());
+        let written = subject.written.filter(|written| promised == Some(*written));
         let promises = RowPromises {
             month: key.month,
             kind,
             coverage: footer.map(|footer| footer.coverage.clone()),
             pip_size,
-            written: subject.written.map(str::to_owned),
+            // Where the file has another hash, all is hashed again.
+            written: written.map(str::to_owned),
         };
         let month = key.month.range();
         let answered: Option<RangeSet> =

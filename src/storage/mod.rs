@@ -8,7 +8,7 @@
 //! | file | does |
 //! |---|---|
 //! | `atomic`, `steps` | the only rename: write aside, sync, rename, sync the folder; told to tests |
-//! | `segment`, `staging` | answers on their way; checked before they are believed |
+//! | `segment`, `packed`, `staging` | answers on their way, proved by whoever reads them |
 //! | `merge`, `encode`, `read` | rows as streams, out of and into Parquet |
 //! | `publish`, `describe` | the protocol of a publish; what the sidecar says |
 //! | `adopt` | partitions of another tool become ours, row by good row |

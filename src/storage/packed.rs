@@ -147,6 +147,11 @@ impl Unpacker {
     }
 }
 
+/// Bytes that a row takes at least.
+pub(super) const fn least_bytes<R: Record>() -> usize {
+    StepWidth::One as usize + price_bytes::<R>()
+}
+
 const fn price_bytes<R: Record>() -> usize {
     PRICE_BYTES * R::COLUMNS.len()
 }

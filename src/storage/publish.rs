@@ -11,6 +11,7 @@
 //! after this publish. A file that would come out the same is not written again. A run that is
 //! ending gives up between two steps or two batches of rows, and that is such a crash too.
 
+use std::fs;
 use std::path::PathBuf;
 
 use crate::domain::{
@@ -35,34 +36,45 @@ const ROWS_AT_ONCE: usize = 4096;
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
-/// What turns out to be damaged on the way is set aside, and the publish begins anew without it: a
-/// segment, or the published file, whose good days are staged by then.
+/// What turns out to be damaged on the way is set aside, and the publish begins anew: with all
+/// segments read before, if it was one of them, and with the good days of the published file, if it
+/// was that.
 pub(super) fn publish<R: Record>(
     store: &ParquetStore,
     key: &PartitionKey,
     publication: &Publication,
 ) -> Result<Published, StoreError> {
     let (published, staging) = (store.layout.parquet(key), store.layout.staging_dir(key));
-    let mut was_published = true;
+    let (mut trust, mut was_given_up) = (Trust::Headers, false);
     loop {
-        let result = attempt::<R>(store, key, publication);
+        let result = attempt::<R>(store, key, publication, trust);
         let Err(StoreError::Damaged { path, .. }) = &result else { return result };
-        // One segment less, or none published any more: this ends.
-        let is_new = path.starts_with(&staging)
-            || (*path == published && std::mem::replace(&mut was_published, false));
-        if !is_new || std::fs::symlink_metadata(path).is_ok() {
+        if trust == Trust::Headers && path.parent() == Some(&staging) {
+            trust = Trust::Nothing;
+        } else if !was_given_up && *path == published && fs::symlink_metadata(path).is_err() {
+            was_given_up = true;
+        } else {
             return result;
         }
     }
+}
+
+/// What is believed of segments before their rows are merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// That they hold what their headers say. It comes out while they are merged.
+    Headers,
+    Nothing,
 }
 
 fn attempt<R: Record>(
     store: &ParquetStore,
     key: &PartitionKey,
     publication: &Publication,
+    trust: Trust,
 ) -> Result<Published, StoreError> {
     store.stop.check()?;
-    let mut work = Work::gather::<R>(store, key, publication)?;
+    let mut work = Work::gather::<R>(store, key, publication, trust)?;
     if work.has_nothing() {
         return work.nothing();
     }
@@ -125,6 +137,7 @@ impl<'a> Work<'a> {
         store: &'a ParquetStore,
         key: &'a PartitionKey,
         publication: &'a Publication,
+        trust: Trust,
     ) -> Result<Self, StoreError> {
         let remains = Remains::new(store, key, Access::Owner);
         let sidecar = remains.settle::<R>()?;
@@ -137,7 +150,10 @@ impl<'a> Work<'a> {
             None => None,
         };
         let staging = Staging::new(store, key);
-        let segments = staging.heads::<R>(Access::Owner)?;
+        let segments = match trust {
+            Trust::Headers => staging.heads::<R>(Access::Owner)?,
+            Trust::Nothing => staging.scan::<R>(Access::Owner)?,
+        };
         let remarks = staging.remarks()?;
         let published = old.as_ref().map(|old| &old.file.footer);
         let coverage = coverage(key, published, &segments, publication);
@@ -297,10 +313,12 @@ impl<'a> Work<'a> {
         self.staging.sweep(&self.segment_names())
     }
 
-    fn published(self, sidecar: Sidecar) -> Published {
+    fn published(self, mut sidecar: Sidecar) -> Published {
         let salvaged = self.segments.iter().filter(|segment| segment.header.salvaged);
         let n_salvaged = salvaged.map(|segment| segment.header.n_rows).sum();
         let n_before = self.old.as_ref().map_or(n_salvaged, |old| old.file.footer.record_count);
+        let mut findings = std::mem::take(&mut sidecar.findings);
+        findings.retain(|finding| self.is_news(finding));
         Published {
             path: self.path(),
             key: self.key.clone(),
@@ -317,16 +335,23 @@ impl<'a> Work<'a> {
                 &sidecar.coverage(),
             ),
             gaps: sidecar.gaps,
-            findings: new_findings(sidecar.findings, self.old.as_ref(), &self.remarks),
+            findings,
         }
     }
 
-    /// Most bytes that the new file and what goes with it can take. Rows never take more than they
-    /// do in the staging.
+    /// What this run found: an old conflict stays in the sidecar but is no news to every later run.
+    fn is_news(&self, finding: &Finding) -> bool {
+        let old = self.old.as_ref().map(|old| &old.sidecar);
+        let is_known = describe::kept_findings(old).any(|kept| kept == finding);
+        !is_known || self.remarks.contains(finding) || self.publication.unread.contains(finding)
+    }
+
+    /// Most bytes that the new file and what goes with it can take. Rows never take more than their
+    /// numbers do.
     fn bytes_needed<R: Record>(&self) -> u64 {
         let old = self.old.as_ref().and_then(|old| old.sidecar.file_size).unwrap_or_default();
         let n_staged: u64 = self.segments.iter().map(|segment| segment.header.n_rows).sum();
-        let staged = n_staged.saturating_mul(space::segment_row_bytes(R::COLUMNS.len()));
+        let staged = n_staged.saturating_mul(space::number_bytes(R::COLUMNS.len()));
         old.saturating_add(staged).saturating_add(space::SLACK_BYTES)
     }
 
@@ -369,18 +394,13 @@ impl<'a> Work<'a> {
         old.file.check_digests(found).map_err(|error| self.judge::<R>(error))
     }
 
-    /// Sets aside what `error` calls damaged: the published file, or a segment.
+    /// Sets the published file aside if it is the one that `error` calls damaged.
     fn judge<R: Record>(&self, error: StoreError) -> StoreError {
-        let StoreError::Damaged { path, problem } = &error else { return error };
-        if *path == self.path() {
-            let remains = Remains::new(self.store, self.key, Access::Owner);
-            return give_up::<R>(&remains, FindingKind::RowsHash, error);
+        if !matches!(&error, StoreError::Damaged { path, .. } if *path == self.path()) {
+            return error;
         }
-        if self.segments.iter().any(|segment| segment.path == *path) {
-            let set_aside = self.staging.set_aside(path, problem, Access::Owner);
-            return set_aside.err().unwrap_or(error);
-        }
-        error
+        let remains = Remains::new(self.store, self.key, Access::Owner);
+        give_up::<R>(&remains, FindingKind::RowsHash, error)
     }
 
     fn findings(&self, inspection: &mut Inspection) -> Result<Vec<Finding>, StoreError> {
@@ -552,18 +572,9 @@ fn give_up<R: Record>(remains: &Remains<'_>, kind: FindingKind, error: StoreErro
 pub(super) fn check_written<R: Record>(draft: &Draft, facts: &FileFacts) -> Result<(), StoreError> {
     let file = PartitionFile::open(draft.path())?;
     file.check::<R>()?;
-    let file_size = std::fs::metadata(draft.path()).map(|metadata| metadata.len());
+    let file_size = fs::metadata(draft.path()).map(|metadata| metadata.len());
     if file.footer != facts.footer || file_size.ok() != Some(facts.file_size) {
         return Err(damaged(draft.path(), "reads back differently from what was written"));
     }
     Ok(())
-}
-
-/// What this run found: an old conflict stays in the sidecar but is no news to every later run.
-fn new_findings(mut all: Vec<Finding>, old: Option<&Old>, remarks: &[Finding]) -> Vec<Finding> {
-    let known = |finding: &Finding| {
-        describe::kept_findings(old.map(|old| &old.sidecar)).any(|kept| kept == finding)
-    };
-    all.retain(|finding| !known(finding) || remarks.contains(finding));
-    all
 }

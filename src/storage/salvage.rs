@@ -128,7 +128,8 @@ impl Promise {
         let mut days = first.days.clone();
         days.extend(second.days.iter().filter(|day| !first.days.contains(day)).cloned());
         Some(Self {
-            held: in_both(&first.coverage, &second.coverage),
+            // Nothing else is ever asked for it.
+            held: in_both(&first.coverage, &second.coverage).clipped(first.key.month.range()),
             days,
             silence_is_proved: adds_up(first) && first.days == second.days,
             pip_size: first.pip_size.max(second.pip_size),

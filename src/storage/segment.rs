@@ -209,6 +209,8 @@ impl StagedSegment {
 pub(super) enum Refused {
     /// It is not what it must be; the text is read after its name.
     Damaged(String),
+    /// Its header can be trusted, what is behind it not: these seconds were answered once.
+    Rotten(Box<StagedSegment>, String),
     /// The operating system refused.
     Failed(StoreError),
 }
@@ -217,7 +219,7 @@ impl Refused {
     fn of(self, path: &Path) -> StoreError {
         match self {
             Self::Failed(error) => error,
-            Self::Damaged(problem) => damaged(path, problem),
+            Self::Damaged(problem) | Self::Rotten(_, problem) => damaged(path, problem),
         }
     }
 }
@@ -248,17 +250,34 @@ pub(super) fn write<R: Record>(
     sink.flush().map_err(failed)
 }
 
-/// Reads the header of `path` and tells whether it can be one of a segment of `key`.
+/// Reads the header of `path` and tells whether it can be one of a segment of `key`. The rows are
+/// left to whoever merges them; where there are none, it is proved that there are none.
 pub(super) fn look<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
-    Ok(open::<R>(path, key)?.0)
+    let (segment, rows) = open::<R>(path, key)?;
+    if segment.header.n_rows > 0 { Ok(segment) } else { prove(segment, rows) }
 }
 
 /// Reads all of `path` and tells whether it is a whole segment of `key`: header, length, checksum,
 /// order and range of its rows.
 pub(super) fn check<R: Record>(path: &Path, key: &PartitionKey) -> Result<StagedSegment, Refused> {
-    let (segment, mut rows) = open::<R>(path, key)?;
-    while rows.read_block()? {}
-    Ok(StagedSegment { last_row: rows.last, ..segment })
+    let (segment, rows) = open::<R>(path, key)?;
+    prove(segment, rows)
+}
+
+fn prove<R: Record>(
+    segment: StagedSegment,
+    mut rows: SegmentRows<R>,
+) -> Result<StagedSegment, Refused> {
+    loop {
+        match rows.read_block() {
+            Ok(true) => {}
+            Ok(false) => return Ok(StagedSegment { last_row: rows.last, ..segment }),
+            Err(Refused::Damaged(problem)) => {
+                return Err(Refused::Rotten(Box::new(segment), problem));
+            }
+            Err(refused) => return Err(refused),
+        }
+    }
 }
 
 /// The rows of a segment file, a block at a time.
@@ -360,7 +379,7 @@ impl<R: Record> SegmentRows<R> {
     }
 
     fn read_unpacked(&mut self, n_rows: usize) -> Result<(), Refused> {
-        let width = UNPACKED_NUMBER_BYTES * (1 + R::COLUMNS.len());
+        let width = unpacked_bytes::<R>();
         let bytes = self.read_rows(n_rows * width)?;
         self.rows.extend(bytes.chunks_exact(width).map(|bytes| {
             let mut numbers = bytes.as_chunks().0.iter();
@@ -425,6 +444,10 @@ fn open<R: Record>(
     let range = EpochRange::new(header.start, header.end)
         .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
     let is_packed = header.format_version > UNPACKED_VERSION;
+    let file_bytes = source.get_ref().metadata().map_err(failed("look at"))?.len();
+    let row_bytes = if is_packed { packed::least_bytes::<R>() } else { unpacked_bytes::<R>() };
+    // Before anybody counts on that many rows.
+    let is_cut = header.n_rows.saturating_mul(row_bytes as u64) > file_bytes;
     let rows = SegmentRows {
         path: path.to_path_buf(),
         source,
@@ -440,7 +463,16 @@ fn open<R: Record>(
         last: None,
         is_proved: false,
     };
-    Ok((StagedSegment { path: path.to_path_buf(), header, range, last_row: None }, rows))
+    let segment = StagedSegment { path: path.to_path_buf(), header, range, last_row: None };
+    if is_cut {
+        return Err(Refused::Rotten(Box::new(segment), "is shorter than its header says".into()));
+    }
+    Ok((segment, rows))
+}
+
+/// Bytes of a row whose numbers are as they are.
+const fn unpacked_bytes<R: Record>() -> usize {
+    UNPACKED_NUMBER_BYTES * (1 + R::COLUMNS.len())
 }
 
 fn checksum(hash: &XxHash64) -> String {

@@ -31,12 +31,12 @@ impl StoreSpace for ParquetStore {
             Kind::Ticks => TICK_BYTES,
             Kind::Candles(_) => CANDLE_BYTES,
         };
-        RowBytes { staged: segment_row_bytes(price_columns(kind).len()), published }
+        RowBytes { staged: number_bytes(price_columns(kind).len()), published }
     }
 }
 
-/// Bytes of one row in a segment: numbers as they are.
-pub(super) fn segment_row_bytes(n_price_columns: usize) -> u64 {
+/// Bytes of the numbers of one row: it takes no more in a segment or a file.
+pub(super) fn number_bytes(n_price_columns: usize) -> u64 {
     8 * (1 + n_price_columns as u64)
 }
 

@@ -1,8 +1,9 @@
 //! The folder of answers that are not published yet: segments, the intent of a publish that is
 //! under way, and remarks for the next publish.
 //!
-//! Nothing here is believed before it was checked as a whole. What fails the check is moved to
-//! quarantine and becomes a finding of the next publish; it is never deleted and never silent.
+//! Of what lies here, no row is published before the whole that it is part of was proved. What
+//! fails is moved to quarantine and becomes a finding of the next publish; it is never deleted and
+//! never silent, and seconds that it had an answer for are lost, not unknown.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,7 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{EpochRange, Finding, FindingKind, PartitionKey, Record, Segment, StoreError};
+use crate::domain::{
+    CoverageState, EpochRange, Finding, FindingKind, PartitionKey, Record, Segment, SegmentNotes,
+    StoreError,
+};
 
 use super::adopt::Adoption;
 use super::atomic::{self, DRAFT_SUFFIX, Draft};
@@ -71,24 +75,37 @@ impl<'a> Staging<'a> {
 
     /// Every whole segment, sorted by what is inside; what is not whole is set aside.
     pub(super) fn scan<R: Record>(&self, access: Access) -> Result<Vec<StagedSegment>, StoreError> {
-        self.gather(access, segment::check::<R>)
+        self.gather::<R>(access, segment::check::<R>)
     }
 
-    /// Every segment by its header, for whoever is about to read, and so to prove, their rows.
+    /// Every segment by its header, for whoever is about to merge, and so to prove, their rows.
     pub(super) fn heads<R: Record>(
         &self,
         access: Access,
     ) -> Result<Vec<StagedSegment>, StoreError> {
-        self.gather(access, segment::look::<R>)
+        self.gather::<R>(access, segment::look::<R>)
     }
 
-    fn gather(
+    fn gather<R: Record>(
         &self,
         access: Access,
         check: impl Fn(&Path, &PartitionKey) -> Result<StagedSegment, Refused>,
     ) -> Result<Vec<StagedSegment>, StoreError> {
+        match self.pass::<R>(access, &check)? {
+            (segments, false) => Ok(segments),
+            // What took the place of those that are gone is among them now.
+            (_, true) => Ok(self.pass::<R>(access, &check)?.0),
+        }
+    }
+
+    /// Looks at everything once; tells whether it noted anything as lost.
+    fn pass<R: Record>(
+        &self,
+        access: Access,
+        check: impl Fn(&Path, &PartitionKey) -> Result<StagedSegment, Refused>,
+    ) -> Result<(Vec<StagedSegment>, bool), StoreError> {
         atomic::confine(self.store.layout.root(), &self.dir)?;
-        let mut segments = Vec::new();
+        let (mut segments, mut has_lost) = (Vec::new(), false);
         for path in self.entries()? {
             self.store.stop.check()?;
             let name = file_name(&path);
@@ -108,10 +125,15 @@ impl<'a> Staging<'a> {
                 Ok(segment) => segments.push(segment),
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Damaged(problem)) => self.set_aside(&path, &problem, access)?,
+                Err(Refused::Rotten(segment, problem)) => {
+                    self.lose::<R>(&segment, access)?;
+                    self.set_aside(&path, &problem, access)?;
+                    has_lost |= access == Access::Owner;
+                }
             }
         }
         segments.sort_by_cached_key(StagedSegment::order);
-        Ok(segments)
+        Ok((segments, has_lost))
     }
 
     /// The intent of a publish that did not end, if there is one that can be read.
@@ -198,6 +220,25 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
+    /// Notes that the seconds of a segment were answered once, with what it told beside its rows.
+    /// Before it is moved: after a crash in between it is lost again, which is the same.
+    fn lose<R: Record>(&self, rotten: &StagedSegment, access: Access) -> Result<(), StoreError> {
+        if access == Access::Observer {
+            return Ok(());
+        }
+        let header = &rotten.header;
+        let findings = header.findings.clone();
+        let segment = Segment::<R> {
+            range: rotten.range,
+            asked: (header.asked_first, header.asked_last),
+            pip_size: header.pip_size,
+            n_duplicates: 0,
+            pieces: Vec::new(),
+            notes: SegmentNotes { findings, ..SegmentNotes::default() },
+        };
+        self.add(&segment, Origin::Salvaged(CoverageState::Failed))
+    }
+
     fn check_offered<R: Record>(&self, segment: &Segment<R>) -> Result<(), StoreError> {
         let refuse = |problem: &str| Err(damaged(&self.dir, format!("was offered {problem}")));
         if !self.key.month.range().covers(segment.range) {
@@ -251,12 +292,7 @@ impl<'a> Staging<'a> {
     }
 
     /// Moves what cannot be used to quarantine; the next publish tells.
-    pub(super) fn set_aside(
-        &self,
-        path: &Path,
-        problem: &str,
-        access: Access,
-    ) -> Result<(), StoreError> {
+    fn set_aside(&self, path: &Path, problem: &str, access: Access) -> Result<(), StoreError> {
         tracing::warn!(path = %path.display(), problem, "a staged file is not used");
         if access == Access::Observer {
             return Ok(());

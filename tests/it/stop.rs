@@ -64,6 +64,38 @@ fn a_publish_that_the_disk_holds_up_is_left() {
     }
 }
 
+/// Segments rot between their answers and their publish: the run that was given the answers notices
+/// it, and asks for them again before it ends.
+#[test]
+fn staged_rows_that_rot_before_their_publish_are_asked_again_by_the_same_run() {
+    let server = Server::start(&["--latency", "30ms"]);
+    let sandbox = Sandbox::new();
+    let small = ["--chunk-rows", "1000", "--concurrency", "2", "--json"];
+    let mut run = sandbox.start(&[candles(&server.url, TWENTY_DAYS).as_slice(), &small].concat());
+    run.until("something is staged", || n_segments(&sandbox.path("data")) > 0);
+    let pipe = sandbox.path(STAGING).join("z.segment");
+    make_pipe(&pipe);
+    let held = held_at(&mut run, &pipe);
+    // The publish has looked at the headers of these, which come before the pipe.
+    let entries = fs::read_dir(sandbox.path(STAGING)).unwrap().map(|entry| entry.unwrap().path());
+    let rotten: Vec<_> = entries.filter(|path| path.extension() == pipe.extension()).collect();
+    let rotten: Vec<_> = rotten.iter().filter(|path| **path != pipe).take(2).collect();
+    for path in &rotten {
+        let mut bytes = fs::read(path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+    }
+    drop(held);
+    let json = run.end().expect(0).json();
+    let findings = json["partitions"].to_string();
+    for path in [&pipe].into_iter().chain(rotten) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(findings.contains(name), "{name}: {findings}");
+    }
+    assert_eq!(json["rows_new"], json["rows"], "{json}");
+    assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
+}
+
 #[test]
 fn a_look_at_the_archive_that_the_disk_holds_up_is_left() {
     let server = Server::start(&[]);

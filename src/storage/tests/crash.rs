@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::RangeSet;
-use crate::storage::publish::Work;
+use crate::storage::publish::{Trust, Work};
 
 /// Where the machine stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +20,7 @@ pub(super) const EVERY_STEP: [After; 5] =
 /// Publishes as the store does, and stops. What a dead process would leave behind stays.
 pub(super) fn publish_until(store: &ParquetStore, publication: &Publication, last: After) {
     let key = key();
-    let mut work = Work::gather::<Tick>(store, &key, publication).unwrap();
+    let mut work = Work::gather::<Tick>(store, &key, publication, Trust::Headers).unwrap();
     let written = work.write::<Tick>().unwrap().unwrap();
     if last == After::Draft {
         return written.abandon();
@@ -120,7 +120,7 @@ fn a_failed_publish_leaves_what_was_there() {
     let mut publication = publication();
     publication.failed = RangeSet::from(range(6000, 6001));
     let key = key();
-    let mut work = Work::gather::<Tick>(&store, &key, &publication).unwrap();
+    let mut work = Work::gather::<Tick>(&store, &key, &publication, Trust::Headers).unwrap();
     // An error on the way drops the draft.
     drop(work.write::<Tick>().unwrap().unwrap());
     assert_eq!(archive.files(), before);
@@ -134,7 +134,7 @@ fn a_file_is_never_replaced_by_one_that_was_merged_without_it() {
         let (archive, rows) = archive_before_the_crash(published_before);
         let (slow, fast) = (archive.store("slow"), archive.store("fast"));
         let (key, publication) = (key(), publication());
-        let mut work = Work::gather::<Tick>(&slow, &key, &publication).unwrap();
+        let mut work = Work::gather::<Tick>(&slow, &key, &publication, Trust::Headers).unwrap();
         let written = work.write::<Tick>().unwrap().unwrap();
 
         stage(&fast, range(6000, 7000), &rows);

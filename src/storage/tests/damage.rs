@@ -4,7 +4,7 @@ use sha2::Digest;
 
 use super::foreign::{FOREIGN_SIDECAR, write_foreign};
 use super::*;
-use crate::domain::{PartitionState, RangeSet};
+use crate::domain::{Coverage, CoverageState, PartitionState, RangeSet};
 
 /// An archive with 500 published ticks.
 fn published() -> (Archive, Vec<Tick>) {
@@ -117,7 +117,8 @@ fn a_spoiled_segment_is_set_aside_and_named() {
     check_spoiled("an unknown key", |path| replace(path, "\"n_rows\"", "\"new\":1,\"n_rows\""));
 }
 
-/// However many are spoiled, each is named and the rest is published.
+/// However many are spoiled, each is named, the rest is published, and what they answered for is
+/// lost and not unknown.
 #[test]
 fn every_spoiled_segment_is_set_aside_by_one_publish() {
     let (archive, rows) = (Archive::new(), walk(500));
@@ -130,9 +131,147 @@ fn every_spoiled_segment_is_set_aside_by_one_publish() {
         edit(&archive.root().join(name), |bytes| *bytes.last_mut().unwrap() ^= 1);
     }
     let published = publish(&store);
-    assert_eq!(published.findings.len(), 9);
     assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside; 9]);
     assert_eq!(published.record_count, 50);
+    assert_eq!(published.lost, RangeSet::from_iter([range(100, 1000)]));
+}
+
+/// One byte of one of several segments that overlap, contradict each other, or have no rows: what
+/// comes out is what comes out without it.
+#[test]
+fn a_flipped_byte_costs_its_segment_and_nothing_else() {
+    let rows = walk(200);
+    let other: Vec<Tick> = rows.iter().map(|r| Tick { quote: r.quote + 1.0, ..*r }).collect();
+    let parts: [(EpochRange, &[Tick]); 6] = [
+        (range(0, 60), &rows),
+        (range(20, 50), &other),
+        (range(60, 100), &[]),
+        (range(90, 160), &rows),
+        (range(158, 159), &[]),
+        (range(300, 320), &rows),
+    ];
+    let build = |without: Option<usize>| {
+        let archive = Archive::new();
+        let store = archive.store("one");
+        stage(&store, range(100, 140), &rows);
+        publish(&store);
+        for (index, (range, rows)) in parts.iter().enumerate() {
+            if without != Some(index) {
+                store.stage(&key(), &segment_asked(*range, rows, index as i64)).unwrap();
+            }
+        }
+        (archive, store)
+    };
+    let is_other = |finding: &&Finding| finding.kind != FindingKind::StagingSetAside;
+    let answered = |coverage: &Coverage| coverage.select(CoverageState::is_settled);
+    for (victim, (range, _)) in parts.iter().enumerate() {
+        let (expected, store) = build(Some(victim));
+        let without = publish(&store);
+        let expected = read_rows::<Tick>(&expected.parquet());
+        let start = format!("/{}-", range.start().secs());
+        // A stride that meets every sort of byte.
+        for at in (0..).step_by(37) {
+            let (archive, store) = build(None);
+            let names = archive.names_in(".titan/staging");
+            let name = names.iter().find(|name| name.contains(&start)).unwrap();
+            let path = archive.root().join(name);
+            if at >= fs::read(&path).unwrap().len() {
+                break;
+            }
+            edit(&path, |bytes| bytes[at] ^= 1 << (at % 8));
+            let published = publish(&store);
+            let what = format!("segment {victim}, byte {at}");
+            assert_eq!(read_rows::<Tick>(&archive.parquet()), expected, "{what}");
+            assert_eq!(answered(&published.coverage), answered(&without.coverage), "{what}");
+            let told: Vec<_> = published.findings.iter().filter(is_other).collect();
+            assert_eq!(told, without.findings.iter().collect::<Vec<_>>(), "{what}");
+            assert_eq!(published.findings.len(), without.findings.len() + 1, "{what}");
+            assert!(archive.names_in(".titan/staging").is_empty(), "{what}");
+        }
+    }
+}
+
+/// Somebody wrote these on purpose: checksum and seal fit.
+#[test]
+fn forged_blocks_are_set_aside() {
+    type Forge = fn(&mut Vec<u8>);
+    let forgeries: [(&str, Forge); 9] = [
+        ("a row less", |body| body[0] -= 1),
+        ("a row more", |body| body[0] += 1),
+        ("no row", |body| body[0] = 0),
+        ("more rows than a block has", |body| (body[0], body[1]) = (1, 0x20)),
+        ("steps of no known width", |body| body[2] = 3),
+        ("wider steps", |body| body[2] = 8),
+        ("a second row for one epoch", |body| body[4] = 0),
+        ("a row outside the range", |body| body[52] = 200),
+        ("a second block", |body| body.extend_from_within(..)),
+    ];
+    for (what, forge) in forgeries {
+        let (archive, rows) = (Archive::new(), walk(100));
+        let store = archive.store("one");
+        stage(&store, range(0, 100), &rows);
+        stage_spoiled(&archive, &store, &rows, |path| {
+            edit(path, |bytes| *bytes = forged(bytes, &[], forge));
+        });
+        let published = publish(&store);
+        assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside], "{what}");
+        assert_eq!(read_rows::<Tick>(&archive.parquet()), rows[..50], "{what}");
+    }
+}
+
+/// So many rows would need more room than any disk has; nobody counts on them.
+#[test]
+fn a_segment_that_claims_more_rows_than_it_can_hold_is_set_aside() {
+    for n_rows in [51, 1 << 40, u64::MAX] {
+        let (archive, rows) = (Archive::new(), walk(150));
+        let store = archive.store("one");
+        stage(&store, range(200, 300), &rows);
+        for _ in 0..2 {
+            stage_spoiled(&archive, &store, &rows, |path| {
+                let change = ("\"n_rows\":50", format!("\"n_rows\":{n_rows}"));
+                edit(path, |bytes| *bytes = forged(bytes, std::slice::from_ref(&change), |_| {}));
+            });
+        }
+        let published = publish(&store);
+        assert_eq!(kinds(&published.findings), [FindingKind::StagingSetAside; 2], "{n_rows}");
+        assert_eq!(published.record_count, 50, "{n_rows}");
+    }
+}
+
+/// A sidecar without its file that claims seconds of another month: they are not lost with it.
+#[test]
+fn a_claim_on_another_month_ends_with_the_month() {
+    let (archive, rows) = published();
+    let store = archive.store("next");
+    fs::remove_file(archive.parquet()).unwrap();
+    let mut sidecar = archive.sidecar();
+    sidecar.coverage[0].start = Epoch::new(START - 100);
+    fs::write(archive.sidecar_path(), sidecar.to_json()).unwrap();
+    let lost = load_owned(&store).unwrap().lost;
+    assert_eq!(lost, RangeSet::from_iter([range(0, 1000)]));
+    stage(&store, range(0, 1000), &rows);
+    assert_eq!(publish(&store).record_count, 500);
+}
+
+/// A segment with another header and other bytes behind it, sealed as if they were true.
+fn forged(segment: &[u8], header: &[(&str, String)], body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let at = segment.iter().position(|byte| *byte == b'\n').unwrap();
+    let mut head = String::from_utf8(segment[..at].to_vec()).unwrap();
+    let mut rest = segment[at + 1..].to_vec();
+    body(&mut rest);
+    for (from, to) in header {
+        assert!(head.contains(from), "{head}");
+        head = head.replace(from, to);
+    }
+    let with = |head: &str, key: &str, value: &str| {
+        let (before, rest) = head.split_once(&format!("\"{key}\":\"")).unwrap();
+        let (_, after) = rest.split_once('"').unwrap();
+        format!("{before}\"{key}\":\"{value}\"{after}")
+    };
+    let checksum = format!("{:016x}", twox_hash::XxHash64::oneshot(0, &rest));
+    let head = with(&with(&head, "rows_xxh64", &checksum), "header_sha256", "");
+    let seal = crate::format::digest::hex(&sha2::Sha256::digest(&head));
+    [with(&head, "header_sha256", &seal).into_bytes(), vec![b'\n'], rest].concat()
 }
 
 /// What a build before this one staged: the same header, and numbers of 8 bytes behind it.
@@ -151,18 +290,8 @@ fn a_segment_of_the_form_before_is_read() {
 
 fn in_the_form_before(segment: &[u8], rows: &[Tick]) -> Vec<u8> {
     let numbers = |row: &Tick| [row.epoch.secs().to_le_bytes(), row.quote.to_le_bytes()].concat();
-    let body: Vec<u8> = rows.iter().flat_map(numbers).collect();
-    let head = String::from_utf8(segment.split(|byte| *byte == b'\n').next().unwrap().to_vec());
-    let head = head.unwrap().replace("\"format_version\":3", "\"format_version\":2");
-    let with = |head: &str, key: &str, value: &str| {
-        let (before, rest) = head.split_once(&format!("\"{key}\":\"")).unwrap();
-        let (_, after) = rest.split_once('"').unwrap();
-        format!("{before}\"{key}\":\"{value}\"{after}")
-    };
-    let checksum = format!("{:016x}", twox_hash::XxHash64::oneshot(0, &body));
-    let head = with(&with(&head, "rows_xxh64", &checksum), "header_sha256", "");
-    let seal = crate::format::digest::hex(&sha2::Sha256::digest(&head));
-    [with(&head, "header_sha256", &seal).into_bytes(), vec![b'\n'], body].concat()
+    let version = ("\"format_version\":3", "\"format_version\":2".to_owned());
+    forged(segment, &[version], |body| *body = rows.iter().flat_map(numbers).collect())
 }
 
 #[test]

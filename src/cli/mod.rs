@@ -33,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::download::with_disk;
+use crate::format::guard::is_guarded;
 use args::{Command, Keys, Layers, Origin, Parsed, Typed};
 use tokio::runtime::{Builder, Runtime};
 
@@ -77,6 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Two libraries bring two providers, and then the first encrypted connection panics unless one
     // of them was chosen. An error means that somebody chose before us, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    hush_decoders();
     let session = clock::session_id();
     let typed = match Typed::read(arguments.into_iter().collect()) {
         Ok(typed) => typed,
@@ -94,6 +96,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => dispatch(&parsed, token, &session),
         Err(failure) => told(&failure, &name, &session, json),
     }
+}
+
+/// What a decoder panics at becomes a finding that names the file. Its own words, which name a line
+/// of a library, are for the log.
+fn hush_decoders() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if is_guarded() {
+            tracing::debug!(%panic, "a decoder gave up on a file");
+        } else {
+            print(panic);
+        }
+    }));
 }
 
 /// What clap says instead of a command line: help and version, or what is wrong with it.

@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod footer;
+pub mod guard;
 pub mod layout;
 pub mod schema;
 pub mod sidecar;
@@ -15,6 +16,7 @@ pub(crate) mod testing;
 
 pub use digest::{DayDigest, RowsDigest, RowsDigests};
 pub use footer::{Footer, FooterError};
+pub use guard::guarded;
 pub use layout::Layout;
 pub use sidecar::{Sidecar, SidecarCoverage};
 pub use standing::{MonthSeen, SidecarSeen, Standing, WatermarkFile};

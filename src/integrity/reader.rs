@@ -5,7 +5,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use arrow_array::{Array, Float64Array, Int64Array, RecordBatch};
@@ -21,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use crate::format::digest::hex;
 use crate::format::schema::EPOCH;
-use crate::format::{Footer, FooterError, Sidecar};
+use crate::format::{Footer, FooterError, Sidecar, guarded};
 
 use super::record::CheckedRecord;
 
@@ -75,8 +74,9 @@ impl ParquetFile {
         // A schema of Arrow's own, embedded in the file, could reinterpret the columns that
         // other readers see; only what Parquet itself says counts.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder =
-            guarded(|| Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?))?;
+        let builder = without_panic(|| {
+            Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?)
+        })?;
         Ok(Self { builder })
     }
 
@@ -130,7 +130,7 @@ impl ParquetFile {
             .collect::<Result<Vec<_>, _>>()?;
         let mask = ProjectionMask::roots(self.builder.parquet_schema(), roots);
         let builder = self.builder.with_projection(mask).with_batch_size(BATCH_ROWS);
-        let reader = guarded(|| Ok(builder.build()?))?;
+        let reader = without_panic(|| Ok(builder.build()?))?;
         Ok(RowBatches { reader, rows: Vec::with_capacity(BATCH_ROWS) })
     }
 }
@@ -145,7 +145,9 @@ impl<R: CheckedRecord> RowBatches<R> {
     /// The next rows in the order of the file; none after the last. Not to be called after an error.
     pub(crate) fn next_rows(&mut self) -> Result<Option<&[R]>, ReadError> {
         let reader = &mut self.reader;
-        let Some(batch) = guarded(|| Ok(reader.next().transpose()?))? else { return Ok(None) };
+        let Some(batch) = without_panic(|| Ok(reader.next().transpose()?))? else {
+            return Ok(None);
+        };
         let epochs = column::<Int64Array>(&batch, EPOCH)?.values();
         let mut prices = Vec::with_capacity(R::COLUMNS.len());
         for name in R::COLUMNS {
@@ -201,10 +203,9 @@ fn open_file(path: &Path) -> Result<File, ReadError> {
     Ok(File::open(path)?)
 }
 
-/// The Parquet reader is written for honest files and panics on some others; that is no reason
-/// for the checker to end.
-fn guarded<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
-    panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(ReadError::Panicked))
+/// That the Parquet reader panics is no reason for the checker to end.
+fn without_panic<T>(read: impl FnOnce() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    guarded(read).unwrap_or(Err(ReadError::Panicked))
 }
 
 fn column<'a, A: Array + 'static>(

@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -20,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::domain::{Epoch, Record, StoreError};
 use crate::format::digest::hex;
 use crate::format::schema::{EPOCH, schema};
-use crate::format::{Footer, FooterError, RowsDigest, RowsDigests};
+use crate::format::{Footer, FooterError, RowsDigest, RowsDigests, guarded};
 
 use super::errors::{damaged, io_error, read_error};
 use super::stop::Stop;
@@ -299,9 +298,9 @@ pub(super) fn without_panic<T>(
     path: &Path,
     step: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, StoreError> {
-    match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(result) => result.map_err(|error| read_error(path, error)),
-        Err(_) => Err(damaged(path, "cannot be read as Parquet: its numbers make no sense")),
+    match guarded(step) {
+        Some(result) => result.map_err(|error| read_error(path, error)),
+        None => Err(damaged(path, "cannot be read as Parquet: its numbers make no sense")),
     }
 }
 

@@ -10,7 +10,7 @@ use titan_download::download::Window;
 use titan_download::integrity::{Depth, Report, VerifyOptions, verify};
 use titan_download::simulator::{Replay, SimClock, SimulatorConfig};
 
-use crate::process::Sandbox;
+use crate::process::{Sandbox, Server};
 use crate::python::python_with;
 use crate::support::*;
 
@@ -205,4 +205,38 @@ async fn the_parts_of_an_archive_are_the_whole() {
     fs::write(&path, &bytes).unwrap();
     let kinds: Vec<_> = fast().all_findings().map(|finding| finding.kind).collect();
     assert!(kinds.contains(&FindingKind::Unreadable), "{kinds:?}");
+}
+
+/// A file at which the Parquet library panics is named like any other that is damaged, and nobody
+/// reads of a line in a library.
+#[test]
+fn a_file_that_the_library_panics_at_is_named_without_its_words() {
+    let server = Server::start(&[]);
+    let sandbox = Sandbox::new();
+    let range = ["--start-date", "2026-03-09", "--end-date", "2026-03-10", "--kind", "candles"];
+    let place = ["--symbol", "R_100", "--endpoint", &server.url, "--output", "data", "--quiet"];
+    sandbox.run(&[range.as_slice(), &place].concat()).expect(0);
+    let path = sandbox.path("data/R_100/candles_60/2026-03.parquet");
+    let whole = fs::read(&path).unwrap();
+    let options = VerifyOptions { threads: 1, ..VerifyOptions::default() };
+    let gives_up = |at: usize| {
+        let mut bytes = whole.clone();
+        // The sign of a number: an offset before the file, say.
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let report = verify(&sandbox.path("data"), &options);
+        report.all_findings().any(|finding| finding.found.contains("gave up"))
+    };
+    // What stands at the end of the file says how to read it.
+    let end = whole.len() - 3000..whole.len();
+    assert!(end.rev().any(gives_up), "the library never panics any more");
+
+    for command in [["verify"].as_slice(), &["report", "--html", "page.html"]] {
+        let ran = sandbox.run(&[command, &["--output", "data"]].concat());
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.stdout.contains("gave up") || ran.stderr.contains("gave up"), "{ran:?}");
+        assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    }
+    let ran = sandbox.run(&[range.as_slice(), &place].concat());
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }

@@ -19,15 +19,16 @@ const MAX_PRICE_DIGITS: usize = 15;
 const POWERS_OF_TEN: [f64; MAX_PRICE_DIGITS + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
-/// Characters of a price or an epoch and the comma behind it, to guess how many there are.
-const BYTES_PER_NUMBER: usize = 8;
+/// Characters of a price, an epoch and the commas behind them, to guess how many rows there are.
+const BYTES_PER_ROW: usize = 19;
 
 /// The envelope of a message. Arrays and objects in it may be broken: whoever waits for the
 /// message reads them, says so, and knows whom it concerns.
 pub(super) fn envelope(text: &str) -> Option<Envelope> {
     let mut envelope = Envelope::default();
     let mut known = Once::default();
-    object(text, |key, value| {
+    whole(text, |key, cursor| {
+        let value = cursor.value()?;
         match key {
             "req_id" => envelope.req_id = known.read(0, value)?,
             "msg_type" => envelope.msg_type = known.read(1, value)?,
@@ -44,51 +45,34 @@ pub(super) fn envelope(text: &str) -> Option<Envelope> {
 pub(super) fn history(text: &str) -> Option<HistoryAnswer> {
     let mut answer = HistoryAnswer { history: None, pip_size: None, echo_req: None, error: None };
     let mut known = Once::default();
-    object(text, |key, value| {
+    whole(text, |key, cursor| {
         match key {
             "history" => {
                 known.note(0)?;
-                answer.history = Some(columns(value)?);
+                answer.history = Some(columns(cursor)?);
             }
-            "pip_size" => answer.pip_size = known.read(1, value)?,
-            "echo_req" => answer.echo_req = known.read(2, value)?,
-            "error" => answer.error = known.read(3, value)?,
-            _ => drop(serde_json::from_str::<IgnoredAny>(value).ok()?),
+            "pip_size" => answer.pip_size = known.read(1, cursor.value()?)?,
+            "echo_req" => answer.echo_req = known.read(2, cursor.value()?)?,
+            "error" => answer.error = known.read(3, cursor.value()?)?,
+            _ => drop(serde_json::from_str::<IgnoredAny>(cursor.value()?).ok()?),
         }
         Some(())
     })?;
     Some(answer)
 }
 
-fn columns(text: &str) -> Option<History> {
+fn columns(cursor: &mut Cursor<'_>) -> Option<History> {
     let (mut prices, mut times) = (None, None);
-    object(text, |key, value| {
+    let n_guessed = (cursor.text.len() - cursor.at) / BYTES_PER_ROW + 1;
+    object(cursor, |key, cursor| {
         match key {
-            "prices" if prices.is_none() => prices = Some(numbers(value, price)?),
-            "times" if times.is_none() => times = Some(numbers(value, seconds)?),
+            "prices" if prices.is_none() => prices = Some(cursor.numbers(price, n_guessed)?),
+            "times" if times.is_none() => times = Some(cursor.numbers(seconds, n_guessed)?),
             _ => return None,
         }
         Some(())
     })?;
     Some(History { prices: prices?, times: times? })
-}
-
-/// Reads an array of numbers that has no spaces in it.
-fn numbers<T>(text: &str, read: fn(&[u8]) -> Option<(T, usize)>) -> Option<Vec<T>> {
-    let inside = text.strip_prefix('[')?.strip_suffix(']')?.as_bytes();
-    let mut numbers = Vec::with_capacity(inside.len() / BYTES_PER_NUMBER + 1);
-    let mut rest = inside;
-    while !rest.is_empty() {
-        let (number, len) = read(rest)?;
-        numbers.push(number);
-        rest = match rest.get(len..)? {
-            [] => break,
-            // Another number has to follow.
-            [b',', rest @ ..] if !rest.is_empty() => rest,
-            _ => return None,
-        };
-    }
-    Some(numbers)
 }
 
 /// Reads a price without a sign or an exponent, and tells its length.
@@ -162,20 +146,30 @@ fn eight_digits(text: &[u8; 8]) -> Option<u64> {
     Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
-/// Hands every key of an object and the text of its value to `take`, which may give up.
-fn object<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str) -> Option<()>) -> Option<()> {
+/// As [`object`], for a text that is nothing but one.
+fn whole<'a>(
+    text: &'a str,
+    take: impl FnMut(&'a str, &mut Cursor<'a>) -> Option<()>,
+) -> Option<()> {
     let mut cursor = Cursor { text, at: 0 };
+    object(&mut cursor, take)?;
+    cursor.space();
+    (cursor.at == text.len()).then_some(())
+}
+
+/// Hands every key of an object to `take`, which passes over the value or gives up.
+fn object<'a>(
+    cursor: &mut Cursor<'a>,
+    mut take: impl FnMut(&'a str, &mut Cursor<'a>) -> Option<()>,
+) -> Option<()> {
     cursor.pass(b'{')?;
     loop {
         let key = cursor.key()?;
         cursor.pass(b':')?;
-        take(key, cursor.value()?)?;
-        if cursor.pass(b',').is_some() {
-            continue;
+        take(key, cursor)?;
+        if cursor.pass(b',').is_none() {
+            return cursor.pass(b'}');
         }
-        cursor.pass(b'}')?;
-        cursor.space();
-        return (cursor.at == text.len()).then_some(());
     }
 }
 
@@ -225,6 +219,29 @@ impl<'a> Cursor<'a> {
         let len = rest.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'_')?;
         self.at += len + 1;
         (rest.as_bytes()[len] == b'"').then(|| &rest[..len])
+    }
+
+    /// An array of numbers that has no spaces in it.
+    fn numbers<T>(
+        &mut self,
+        read: fn(&[u8]) -> Option<(T, usize)>,
+        n_guessed: usize,
+    ) -> Option<Vec<T>> {
+        self.pass(b'[')?;
+        let mut numbers = Vec::with_capacity(n_guessed);
+        let mut rest = &self.text.as_bytes()[self.at..];
+        while rest.first() != Some(&b']') {
+            let (number, len) = read(rest)?;
+            numbers.push(number);
+            rest = match rest.get(len..)? {
+                // Another number has to follow.
+                [b',', rest @ ..] if rest.first() != Some(&b']') => rest,
+                rest @ [b']', ..] => rest,
+                _ => return None,
+            };
+        }
+        self.at = self.text.len() - rest.len() + 1;
+        Some(numbers)
     }
 
     /// The text of one value, whatever it is.

@@ -26,7 +26,6 @@ pub(super) struct Merge<R> {
     answers: Vec<(Epoch, R)>,
     accepted: Accepted,
     remarks: Remarks,
-    key: PartitionKey,
 }
 
 /// Published rows that took a newer price.
@@ -81,7 +80,6 @@ impl<R: Record> Merge<R> {
             answers: Vec::new(),
             accepted: Accepted::default(),
             remarks: Remarks::new(key),
-            key: key.clone(),
         })
     }
 
@@ -180,7 +178,7 @@ impl<R: Record> Merge<R> {
                 return Ok(lowest);
             }
             if let Some(segment) = self.waiting.pop_front() {
-                self.open.push(OpenSegment::open(&self.key, &segment)?);
+                self.open.push(OpenSegment::open(&segment)?);
             }
         }
     }
@@ -202,8 +200,8 @@ impl<R: Record> Merge<R> {
 }
 
 impl<R: Record> OpenSegment<R> {
-    fn open(key: &PartitionKey, segment: &StagedSegment) -> Result<Self, StoreError> {
-        let mut rows = SegmentRows::open(key, segment)?;
+    fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
+        let mut rows = SegmentRows::open(segment)?;
         let (asked, is_salvaged) = (segment.header.asked_last, segment.header.salvaged);
         Ok(Self { head: rows.next_row()?, rows, end: segment.range.end(), asked, is_salvaged })
     }

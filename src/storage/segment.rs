@@ -156,6 +156,10 @@ impl SegmentHeader {
         self.state >= CoverageState::Inherited
     }
 
+    fn form(&self) -> Form {
+        if self.format_version > UNPACKED_VERSION { Form::Packed } else { Form::Unpacked }
+    }
+
     /// Silence that was asked again by itself, and silence that was not believed yet.
     pub(super) fn silence(&self) -> (RangeSet, RangeSet) {
         (ranges(&self.confirmed), ranges(&self.doubted))
@@ -312,12 +316,32 @@ enum Form {
 
 impl<R: Record> SegmentRows<R> {
     /// Opens a segment that was looked at before.
-    pub(super) fn open(key: &PartitionKey, segment: &StagedSegment) -> Result<Self, StoreError> {
+    pub(super) fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
         let path = &segment.path;
-        match open::<R>(path, key) {
-            Ok((found, rows)) if found.header == segment.header => Ok(rows),
-            Ok(_) => Err(damaged(path, "was changed while it was read")),
-            Err(refused) => Err(refused.of(path)),
+        let (header, source) = read_header(path).map_err(|refused| refused.of(path))?;
+        if header != segment.header {
+            return Err(damaged(path, "was changed while it was read"));
+        }
+        Ok(Self::behind(segment, source))
+    }
+
+    /// The rows behind the header of a segment.
+    fn behind(segment: &StagedSegment, source: BufReader<File>) -> Self {
+        let header = &segment.header;
+        Self {
+            path: segment.path.clone(),
+            source,
+            range: segment.range,
+            form: header.form(),
+            hash: XxHash64::with_seed(0),
+            rows_xxh64: header.rows_xxh64.clone(),
+            n_left: header.n_rows,
+            bytes: Vec::new(),
+            unpacker: Unpacker::default(),
+            rows: Vec::new(),
+            n_passed: 0,
+            last: None,
+            is_proved: false,
         }
     }
 
@@ -430,44 +454,38 @@ fn open<R: Record>(
     path: &Path,
     key: &PartitionKey,
 ) -> Result<(StagedSegment, SegmentRows<R>), Refused> {
+    let (header, source) = read_header(path)?;
+    if let Some(problem) = header.problem(key) {
+        return Err(Refused::Damaged(problem));
+    }
+    let range = EpochRange::new(header.start, header.end)
+        .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
+    let row_bytes = match header.form() {
+        Form::Packed => packed::least_bytes::<R>(),
+        Form::Unpacked => unpacked_bytes::<R>(),
+    };
+    let failed = |error| Refused::Failed(io_error("look at", path)(error));
+    let file_bytes = source.get_ref().metadata().map_err(failed)?.len();
+    // Before anybody counts on that many rows.
+    let is_cut = header.n_rows.saturating_mul(row_bytes as u64) > file_bytes;
+    let segment = StagedSegment { path: path.to_path_buf(), header, range, last_row: None };
+    if is_cut {
+        return Err(Refused::Rotten(Box::new(segment), "is shorter than its header says".into()));
+    }
+    let rows = SegmentRows::behind(&segment, source);
+    Ok((segment, rows))
+}
+
+fn read_header(path: &Path) -> Result<(SegmentHeader, BufReader<File>), Refused> {
     let failed = |doing| move |error| Refused::Failed(io_error(doing, path)(error));
     let file = File::open(path).map_err(failed("open"))?;
     let mut source = BufReader::with_capacity(HEADER_BLOCK_BYTES, file);
     let mut line = Vec::new();
     let mut head = source.by_ref().take(MAX_HEADER_BYTES);
     head.read_until(b'\n', &mut line).map_err(failed("read"))?;
-    let header: SegmentHeader = serde_json::from_slice(&line)
+    let header = serde_json::from_slice(&line)
         .map_err(|_| Refused::Damaged("has no header that this version can read".into()))?;
-    if let Some(problem) = header.problem(key) {
-        return Err(Refused::Damaged(problem));
-    }
-    let range = EpochRange::new(header.start, header.end)
-        .ok_or_else(|| Refused::Damaged("claims an empty range".into()))?;
-    let is_packed = header.format_version > UNPACKED_VERSION;
-    let file_bytes = source.get_ref().metadata().map_err(failed("look at"))?.len();
-    let row_bytes = if is_packed { packed::least_bytes::<R>() } else { unpacked_bytes::<R>() };
-    // Before anybody counts on that many rows.
-    let is_cut = header.n_rows.saturating_mul(row_bytes as u64) > file_bytes;
-    let rows = SegmentRows {
-        path: path.to_path_buf(),
-        source,
-        range,
-        form: if is_packed { Form::Packed } else { Form::Unpacked },
-        hash: XxHash64::with_seed(0),
-        rows_xxh64: header.rows_xxh64.clone(),
-        n_left: header.n_rows,
-        bytes: Vec::new(),
-        unpacker: Unpacker::default(),
-        rows: Vec::new(),
-        n_passed: 0,
-        last: None,
-        is_proved: false,
-    };
-    let segment = StagedSegment { path: path.to_path_buf(), header, range, last_row: None };
-    if is_cut {
-        return Err(Refused::Rotten(Box::new(segment), "is shorter than its header says".into()));
-    }
-    Ok((segment, rows))
+    Ok((header, source))
 }
 
 /// Bytes of a row whose numbers are as they are.

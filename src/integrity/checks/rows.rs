@@ -45,7 +45,8 @@ pub(crate) struct RowsSeen {
     pub(crate) first: Option<Epoch>,
     /// Epoch of the last row in the order of the file.
     pub(crate) last: Option<Epoch>,
-    /// Hashes; that of all rows may be one that was known before. `None` if the rows are too disordered to be hashed by day.
+    /// Hashes; that of all rows may be one that was known before. `None` if the rows are too
+    /// disordered to be hashed by day.
     pub(crate) digests: Option<RowsDigests>,
     /// The seconds in which a row is that cannot be true.
     pub(crate) wrong: RangeSet,

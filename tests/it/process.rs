@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -106,17 +106,27 @@ impl Sandbox {
         let mut content = BTreeMap::new();
         let mut folders = vec![self.dir.path().to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
+            for entry in if_there(fs::read_dir(folder)).into_iter().flatten() {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     folders.push(path.clone());
                     content.insert(path, None);
-                } else {
-                    let bytes = fs::read(&path).unwrap();
+                } else if let Some(bytes) = if_there(fs::read(&path)) {
                     content.insert(path, Some(bytes));
                 }
             }
         }
+        content
+    }
+
+    /// The same without the record of the latest run, its draft and its lock: a run that is refused
+    /// leaves a record too, and one that waits for its source writes its own whenever it wants.
+    pub(crate) fn content_but_records(&self) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+        let mut content = self.content();
+        content.retain(|path, _| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            !name.trim_start_matches('.').starts_with("last-run.")
+        });
         content
     }
 
@@ -136,6 +146,16 @@ impl Sandbox {
             (epoch, fields.map(price).collect())
         };
         csv.lines().skip(1).map(row).collect()
+    }
+}
+
+/// What was read, unless a run at work renamed or removed it since it was listed.
+#[track_caller]
+fn if_there<T>(read: io::Result<T>) -> Option<T> {
+    match read {
+        Ok(read) => Some(read),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -188,13 +208,16 @@ impl Running {
         true
     }
 
-    /// Waits until it holds the candles of a symbol in the archive `data` of its sandbox.
+    /// Waits until it holds the candles of a symbol in the archive `data` of its sandbox and has
+    /// made all that it makes there before its first answer, but for the record of the run.
     #[track_caller]
     pub(crate) fn until_locked(&mut self, sandbox: &Sandbox, symbol: &str) {
-        let lock = sandbox.path(&format!("data/.titan/locks/{symbol}.candles_60.lock"));
+        let locks = sandbox.path("data/.titan/locks");
+        let lock = locks.join(format!("{symbol}.candles_60.lock"));
         let owner = format!("\"pid\":{},", self.pid());
         self.until("the lock is taken", || {
             fs::read_to_string(&lock).is_ok_and(|record| record.contains(&owner))
+                && locks.join("watermark.lock").exists()
         });
     }
 

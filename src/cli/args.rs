@@ -76,7 +76,8 @@ Exit codes:
   3    it stopped at its own budget; run the same command again to go on
   69   the source is unavailable
   75   another run holds the series
-  130  interrupted (143: terminated); run the same command again to go on";
+  130  interrupted (143: terminated, 129: the terminal was closed); run the same command
+       again to go on";
 
 /// Downloads the history of Deriv market data into an archive that can prove itself.
 #[derive(Debug, Clone, Parser)]

@@ -24,6 +24,8 @@ pub enum ExitCode {
     Unavailable = 69,
     /// Another run holds the series.
     Held = 75,
+    /// The terminal was closed.
+    HungUp = 129,
     /// Ctrl-C.
     Interrupted = 130,
     /// SIGTERM.
@@ -37,7 +39,7 @@ impl ExitCode {
     }
 
     /// The words of all codes, for files that programs read.
-    pub const WORDS: [&'static str; 8] = [
+    pub const WORDS: [&'static str; 9] = [
         "success",
         "incomplete",
         "cannot_start",
@@ -46,6 +48,7 @@ impl ExitCode {
         "held",
         "interrupted",
         "terminated",
+        "hung_up",
     ];
 
     /// Its word.
@@ -59,6 +62,7 @@ impl ExitCode {
             Self::Held => 5,
             Self::Interrupted => 6,
             Self::Terminated => 7,
+            Self::HungUp => 8,
         }]
     }
 
@@ -66,6 +70,7 @@ impl ExitCode {
     pub const fn of_signal(signal: Option<Signal>) -> Self {
         match signal {
             Some(Signal::Terminate) => Self::Terminated,
+            Some(Signal::HangUp) => Self::HungUp,
             Some(Signal::Interrupt) | None => Self::Interrupted,
         }
     }
@@ -129,7 +134,7 @@ impl ExitCode {
         }
     }
 
-    /// Several outcomes in one run: 130/143 > 69 > 3 > 1. What could not start (2, 75) counts as 1
+    /// Several outcomes in one run: 129/130/143 > 69 > 3 > 1. What could not start (2, 75) counts as 1
     /// once something else ran.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
@@ -138,7 +143,7 @@ impl ExitCode {
             Self::Incomplete | Self::CannotStart | Self::Held => 1,
             Self::BudgetSpent => 2,
             Self::Unavailable => 3,
-            Self::Interrupted | Self::Terminated => 4,
+            Self::HungUp | Self::Interrupted | Self::Terminated => 4,
         };
         let worse = if weight(other) > weight(self) { other } else { self };
         if weight(worse) == 1 { Self::Incomplete } else { worse }
@@ -213,6 +218,7 @@ mod tests {
         check(|s| s.ending = Ending::Cancelled, None, 0, 130);
         check(|s| s.ending = Ending::Cancelled, Some(Signal::Interrupt), 1, 130);
         check(|s| s.ending = Ending::Cancelled, Some(Signal::Terminate), 0, 143);
+        check(|s| s.ending = Ending::Cancelled, Some(Signal::HangUp), 0, 129);
         check(|s| s.ending = Ending::Outage("gone".into()), None, 0, 69);
         let full = |s: &mut Summary| {
             let kind = Some(io::ErrorKind::StorageFull);

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first one stops the work in good order, the second one at once.
+//! Ctrl-C, SIGTERM and a terminal that is closed: the first one stops the work in good order, a second
+//! one at once.
 
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -32,6 +33,9 @@ pub enum Signal {
     Interrupt = 1,
     /// SIGTERM.
     Terminate = 2,
+    /// SIGHUP: the terminal was closed, or the connection to it lost. Where it is ignored, as under
+    /// `nohup`, it never comes.
+    HangUp = 3,
 }
 
 /// What came before anybody listened.
@@ -83,7 +87,7 @@ impl Signals {
                     leave_after(LEAVE_AFTER, first, terminal.clone());
                 }
                 terminal.say(on_first);
-                leave(source.next().await, &terminal);
+                leave(source.next_but_hang_up().await, &terminal);
             }
         });
         Ok(Self { stop, seen, task })
@@ -99,6 +103,7 @@ impl Signals {
         match self.seen.load(Ordering::Relaxed) {
             1 => Some(Signal::Interrupt),
             2 => Some(Signal::Terminate),
+            3 => Some(Signal::HangUp),
             _ => None,
         }
     }
@@ -132,22 +137,56 @@ impl Drop for Signals {
 struct SignalSource {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl SignalSource {
     fn new() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
+        let hears_hang_up = std::fs::read_to_string("/proc/self/status")
+            .is_ok_and(|status| is_hang_up_obeyed(&status));
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: hears_hang_up.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
     async fn next(&mut self) -> Signal {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(signal) => signal.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
+            _ = hang_up => Signal::HangUp,
+        }
+    }
+}
+
+/// Whether SIGHUP ends this process, by what the kernel says of it. To listen to a signal that was
+/// ignored on purpose, as under `nohup`, would undo that. Where there is no such file it is not
+/// listened to either, and does what it always does.
+#[cfg(unix)]
+fn is_hang_up_obeyed(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 0)
+}
+
+impl SignalSource {
+    /// What is meant as a second one: a terminal that is closed is told of by the kernel and by the
+    /// shell.
+    async fn next_but_hang_up(&mut self) -> Signal {
+        loop {
+            match self.next().await {
+                Signal::HangUp => {}
+                signal => return signal,
+            }
         }
     }
 }
@@ -167,5 +206,19 @@ impl SignalSource {
             std::future::pending::<()>().await;
         }
         Signal::Interrupt
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hang_up_that_is_ignored_stays_so() {
+        let status = |mask| format!("Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+        assert!(is_hang_up_obeyed(&status("0000000000001000")));
+        assert!(!is_hang_up_obeyed(&status("0000000000001001")));
+        assert!(!is_hang_up_obeyed(&status("x")));
+        assert!(!is_hang_up_obeyed(""));
     }
 }

@@ -96,7 +96,8 @@ impl Terminal {
     }
 }
 
-/// Writes a result to stdout, nothing that steers a terminal. A reader who has read enough (`| head`) is no error.
+/// Writes a result to stdout, nothing that steers a terminal. A reader who has read enough (`| head`)
+/// or whose terminal was closed is no error.
 ///
 /// # Errors
 ///
@@ -107,9 +108,29 @@ pub fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result
     // Dropping the buffer would try to write again what was refused.
     let (_, _) = stdout.inner.into_parts();
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe || is_hung_up(&error) => Ok(()),
         other => other,
     }
+}
+
+/// Whether stdout is a terminal that was closed. It is no terminal any more then, only a device; a
+/// disk that fails in the same words is a file.
+#[cfg(unix)]
+fn is_hung_up(error: &io::Error) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileTypeExt;
+    const EIO: i32 = 5;
+    let is_device = || {
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        let about = stdout.and_then(|stdout| stdout.metadata());
+        about.is_ok_and(|about| about.file_type().is_char_device())
+    };
+    error.raw_os_error() == Some(EIO) && is_device()
+}
+
+#[cfg(not(unix))]
+fn is_hung_up(_: &io::Error) -> bool {
+    false
 }
 
 /// How wide stdout is and whether it takes colours; neither is known unless it is a terminal.

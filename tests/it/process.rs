@@ -68,7 +68,13 @@ impl Sandbox {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_titan-download"));
+        self.command_by(&[], arguments)
+    }
+
+    /// A command that another one starts.
+    pub(crate) fn command_by(&self, starter: &[&str], arguments: &[&str]) -> Command {
+        let words = [starter, &[env!("CARGO_BIN_EXE_titan-download")], arguments].concat();
+        let mut command = Command::new(words[0]);
         let is_ours = |name: &str| {
             name.starts_with("TITAN_")
                 || [
@@ -87,7 +93,7 @@ impl Sandbox {
                 command.env_remove(name);
             }
         }
-        command.current_dir(self.dir.path()).args(arguments).stdin(Stdio::null());
+        command.current_dir(self.dir.path()).args(&words[1..]).stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

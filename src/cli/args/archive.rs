@@ -14,7 +14,7 @@ Examples:
   titan-download verify --output data_cache --sample auto/30 --quiet
 
 Exit codes: 0 nothing is broken, 1 something is, 2 the folder cannot be read or an option is wrong,
-130 interrupted (143: terminated)";
+130 interrupted (143: terminated, 129: the terminal was closed)";
 
 const ADOPT_HELP: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::num::NonZeroU16;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -55,33 +55,38 @@ fn size(width: u16) -> Winsize {
     Winsize { ws_row: ROWS, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
+/// Starts a command with stdin, stdout and stderr on a terminal of that width, and returns the end of
+/// it that a person has.
+pub(super) fn spawn(mut command: Command, width: u16) -> (File, Child) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
+    let slave = OpenOptions::new().read(true).write(true).open(path).unwrap();
+    tcsetwinsize(&slave, size(width)).unwrap();
+    command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
+    // The command holds the other end; once it has ended, reading ends.
+    (File::from(master), command.stderr(slave).spawn().unwrap())
+}
+
 impl Tty {
-    /// Starts a command with stdin, stdout and stderr on a terminal of that width. The emulator
-    /// cuts long lines off like xterm, and the command is told so.
+    /// Starts a command on a terminal of that width. The emulator cuts long lines off like xterm, and
+    /// the command is told so.
     pub(super) fn start(
         sandbox: &Sandbox,
         arguments: &[&str],
         variables: &[(&str, &str)],
         width: u16,
     ) -> Self {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let master = openpt(flags).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let path = Path::new(std::ffi::OsStr::from_bytes(name.as_bytes()));
-        let slave = OpenOptions::new().read(true).write(true).open(path).unwrap();
-        tcsetwinsize(&slave, size(width)).unwrap();
         let mut command = sandbox.command(arguments);
         command.env("TERM", "xterm-256color").env("XTERM_VERSION", "test");
         command.envs(variables.iter().copied());
-        command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap());
-        let child = command.stderr(slave).spawn().unwrap();
-        // The command holds the other end; once it has ended, reading ends.
-        drop(command);
+        let (master, child) = spawn(command, width);
         let emulator = vt100::Parser::new(columns(ROWS), columns(width), 1_000);
         let screen = Arc::new(Mutex::new(Screen { emulator, raw: Vec::new() }));
-        let master = Arc::new(File::from(master));
+        let master = Arc::new(master);
         let reader = std::thread::spawn({
             let (master, screen) = (Arc::clone(&master), Arc::clone(&screen));
             move || read(&master, &screen)

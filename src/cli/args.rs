@@ -161,6 +161,14 @@ pub enum Command {
     Man(ManArgs),
 }
 
+/// Which command a line seems to be, and whether it seems to want JSON: for lines that cannot be read.
+pub(super) fn guessed(arguments: &[OsString]) -> (String, bool) {
+    let root = Cli::command();
+    let words = || arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words().find_map(|word| root.find_subcommand(word)).map(ClapCommand::get_name);
+    (command.unwrap_or("download").to_owned(), words().any(|word| word == "--json"))
+}
+
 /// A command line as it was typed, before other places were asked.
 #[derive(Debug)]
 pub struct Typed {

@@ -67,9 +67,28 @@ pub fn usage_text(said: &str) -> String {
     said.replace(MORE, "hint: `--help` lists every option")
 }
 
+/// The same for programs: what is wrong, and the advice.
+pub fn usage_failure(text: &str) -> Failure {
+    let wrong: Vec<_> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let wrong = wrong.join(" ");
+    let failure = Failure::cannot_start(wrong.strip_prefix("error: ").unwrap_or(&wrong));
+    match text.lines().find_map(|line| line.strip_prefix("hint: ")) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usage_errors_are_one_message_and_one_hint() {
+        let failure = usage_failure("error: these are missing:\n  <X>\n\nhint: y\n\nUsage: z\n");
+        assert_eq!(failure.chain(), ["these are missing: <X>"]);
+        assert_eq!(failure.hint.as_deref(), Some("y"));
+        assert_eq!(usage_failure("error: x").hint, None);
+    }
 
     #[test]
     fn usage_errors_have_a_hint() {

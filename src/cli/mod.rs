@@ -80,9 +80,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     hush_decoders();
     let session = clock::session_id();
-    let typed = match Typed::read(arguments.into_iter().collect()) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let typed = match Typed::read(arguments.clone()) {
         Ok(typed) => typed,
-        Err(said) => return said_by_clap(&said),
+        Err(said) => return said_by_clap(&said, &arguments, &session),
     };
     let (name, json) = (typed.command().to_owned(), typed.wants_json());
     // Help, manual pages and completions do not care for an `.env` of whatever else lies here.
@@ -112,9 +113,14 @@ fn hush_decoders() {
 }
 
 /// What clap says instead of a command line: help and version, or what is wrong with it.
-fn said_by_clap(said: &clap::Error) -> ExitCode {
+fn said_by_clap(said: &clap::Error, arguments: &[OsString], session: &str) -> ExitCode {
     if said.use_stderr() {
-        Terminal::new(false).say(&error::usage_text(&said.to_string()));
+        let text = error::usage_text(&said.to_string());
+        let (command, wants_json) = args::guessed(arguments);
+        if wants_json {
+            print_failure(&error::usage_failure(&text), &command, session);
+        }
+        Terminal::new(false).say(&text);
         return ExitCode::CannotStart;
     }
     // Nothing can be done about a terminal that takes no help.
@@ -346,10 +352,14 @@ fn blocking(
 /// Prints why a command ended early: to people on stderr, to programs on stdout as well.
 fn told(failure: &Failure, command: &str, session: &str, json: bool) -> ExitCode {
     if json {
-        let object = report::json::failure(command, session, failure);
-        // If stdout is gone too, stderr and the exit code still tell.
-        let _ = terminal::print(|out| writeln!(out, "{object}"));
+        print_failure(failure, command, session);
     }
     Terminal::new(false).say(&report::failure_text(failure));
     failure.exit
+}
+
+fn print_failure(failure: &Failure, command: &str, session: &str) {
+    let object = report::json::failure(command, session, failure);
+    // If stdout is gone too, stderr and the exit code still tell.
+    let _ = terminal::print(|out| writeln!(out, "{object}"));
 }

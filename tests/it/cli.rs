@@ -85,6 +85,24 @@ fn a_bad_command_line_is_refused_without_asking_anybody() {
     assert_refused(&sandbox, &far, 2, &["not encrypted", "hint: use `wss://`"]);
 }
 
+/// Who wants JSON gets an object whatever is wrong, also with a line that cannot be read at all.
+#[test]
+fn a_line_that_cannot_be_read_is_one_object_as_well() {
+    let sandbox = Sandbox::new();
+    for (line, command, message, hint) in [
+        ("--json --sybmol R_100", "download", "unexpected argument '--sybmol' found", "'--symbol'"),
+        ("verify --json --sampel 1/2", "verify", "unexpected argument '--sampel'", "'--sample'"),
+        ("explain --json", "explain", "required arguments were not provided: <", "--help"),
+        ("--json --test --months 2", "download", "cannot be used with", "--help"),
+    ] {
+        let json = sandbox.run(&line.split_whitespace().collect::<Vec<_>>()).expect(2).json();
+        assert_eq!((&json["command"], &json["exit_code"]), (&command.into(), &2.into()), "{line}");
+        let said = |key: &str| json["error"][key].as_str().unwrap_or_default().to_owned();
+        assert!(said("message").contains(message), "{line}: {json}");
+        assert!(said("hint").contains(hint), "{line}: {json}");
+    }
+}
+
 #[test]
 fn a_source_that_refuses_leaves_no_folder() {
     let server = Server::start(&[]);

@@ -17,7 +17,7 @@ use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
 use super::salvage;
 use super::staging::file_name;
-use super::{Access, ParquetStore};
+use super::{Access, ParquetStore, watermark};
 
 /// Applies a remedy. The lock of the series must be held, for [`Remedy::Return`] that of the other
 /// series as well.
@@ -40,7 +40,12 @@ pub(super) fn mend<R: Record>(
         Remedy::Keep | Remedy::Leave(_) => Ok(()),
         Remedy::RebuildSidecar | Remedy::Salvage => judge::<R>(&remains, key),
         Remedy::Rewrite { wrong } => rewrite::<R>(&remains, key, wrong),
-        Remedy::Return(home) => bring_home::<R>(store, &remains, key, home),
+        Remedy::Return(home) => {
+            bring_home::<R>(store, &remains, key, home)?;
+            // A publish may never follow, at the one place or at the other.
+            [key, home].into_iter().for_each(|key| watermark::refresh(store, &key.series));
+            Ok(())
+        }
     }
 }
 

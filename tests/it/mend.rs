@@ -149,6 +149,13 @@ fn a_file_under_a_false_name_goes_back_to_its_sidecar() {
     assert!(fs::read(sandbox.path(FEBRUARY)).unwrap() == february);
     assert_eq!(n_pages(&server.end()), 0);
     sandbox.run(&["verify", "data"]).expect(0);
+    let file = fs::read(sandbox.path("data/.titan/watermark.json")).unwrap();
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    let series = &file["series"]["R_100/candles_60"];
+    assert_eq!(
+        (&series["months"], &series["problems"]),
+        (&json!(["2026-02", "2026-03"]), &json!({}))
+    );
 }
 
 /// Of a month without footer and sidecar nobody knows what it held; it is not forgotten for that.
@@ -181,15 +188,18 @@ fn what_cannot_be_mended_holds_up_nothing_else() {
 /// To open a pipe is to wait for its other end.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_pipe_in_the_place_of_a_month_is_not_waited_for() {
+fn a_pipe_in_the_place_of_a_month_or_of_the_watermark_is_not_waited_for() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     let (sandbox, february) = archive();
-    fs::remove_file(sandbox.path(FEBRUARY)).unwrap();
-    let mode = Mode::from_raw_mode(0o644);
-    mknodat(CWD, sandbox.path(FEBRUARY), FileType::Fifo, mode, 0).unwrap();
+    for file in [FEBRUARY, "data/.titan/watermark.json"] {
+        fs::remove_file(sandbox.path(file)).unwrap();
+        let mode = Mode::from_raw_mode(0o644);
+        mknodat(CWD, sandbox.path(file), FileType::Fifo, mode, 0).unwrap();
+    }
     let server = Server::start(&[]);
-    repair(&sandbox, &server, &[]).expect(0);
+    let ran = repair(&sandbox, &server, &[]).expect(0);
     assert!(fs::read(sandbox.path(FEBRUARY)).unwrap() == february);
+    assert!(ran.stderr.contains("the watermark file is out of date"), "{}", ran.stderr);
 }
 
 /// Every row is lost and nothing of it can be asked again: no file is left to say so.

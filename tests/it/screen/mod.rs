@@ -202,7 +202,7 @@ fn a_terminal_that_is_closed_ends_a_run_in_good_order() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_ignores_it_goes_on_without_its_terminal() {
-    let server = Server::start(&["--latency", "50ms"]);
+    let server = Server::start(&["--latency", "150ms"]);
     let sandbox = Sandbox::new();
     let small = ["--chunk-rows", "1000", "--concurrency", "1"];
     let starter = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];

@@ -336,6 +336,11 @@ pub(super) fn file_name(path: &Path) -> String {
 
 /// The content of a file, or `None` if there is no such file.
 pub(super) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    // Opening a named pipe would wait for its other end for ever.
+    let is_odd = |found: fs::Metadata| !found.is_file() && !found.is_dir();
+    if fs::metadata(path).is_ok_and(is_odd) {
+        return Err(damaged(path, "is no ordinary file"));
+    }
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -13,7 +13,7 @@ use crate::domain::{Month, Series, StoreError};
 use crate::format::layout::kind_of;
 use crate::format::{Layout, MonthSeen, Sidecar, SidecarSeen, Standing, WatermarkFile};
 
-use super::errors::{damaged, io_error};
+use super::errors::io_error;
 use super::staging::{file_name, list, read_if_any};
 use super::{ParquetStore, atomic, lock};
 
@@ -38,10 +38,6 @@ fn try_refresh(store: &ParquetStore, series: &Series) -> Result<(), StoreError> 
     let lock = lock::open(&lock_path)?;
     lock.lock().map_err(io_error("lock", &lock_path))?;
     // Read only now: whoever comes last has seen what all others published.
-    // Opening a named pipe would wait for its other end for ever.
-    if fs::symlink_metadata(&path).is_ok_and(|found| !found.is_file()) {
-        return Err(damaged(&path, "is no ordinary file"));
-    }
     let old = read_if_any(&path)?;
     let mut file = match old.as_deref().map(WatermarkFile::from_json) {
         Some(Ok(file)) => file,

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles};
+use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles, in_small_steps};
 use crate::process::{Sandbox, Server};
 
 const FILE: &str = "data/R_100/candles_60/2026-02.parquet";
@@ -18,8 +18,7 @@ fn n_counted(log: &[Value]) -> usize {
 
 /// A download of twenty days with small segments, so that each answer is on disk at once.
 fn twenty_days<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let small = ["--chunk-rows", "1000", "--concurrency", "1"];
-    [candles(url, TWENTY_DAYS).as_slice(), &small, more].concat()
+    [in_small_steps(url, TWENTY_DAYS).as_slice(), more].concat()
 }
 
 #[test]

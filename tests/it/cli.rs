@@ -21,6 +21,11 @@ pub(crate) fn candles<'a>(url: &'a str, range: [&'a str; 2]) -> Vec<&'a str> {
     [what.as_slice(), &place].concat()
 }
 
+/// The same one answer after the other and in small segments: each answer is on disk at once.
+pub(crate) fn in_small_steps<'a>(url: &'a str, range: [&'a str; 2]) -> Vec<&'a str> {
+    [candles(url, range).as_slice(), &["--chunk-rows", "1000", "--concurrency", "1"]].concat()
+}
+
 pub(crate) const TWO_DAYS: [&str; 2] = ["2026-03-01", "2026-03-03"];
 
 /// Long enough to be interrupted: 29 pages of 1000 candles at least.
@@ -300,15 +305,29 @@ fn assert_nothing_half_written(sandbox: &Sandbox) {
     }
 }
 
+/// Segments that are staged before a run over twenty days is ended.
+pub(crate) const STAGED: usize = 10;
+
 /// The first answers arrive and are staged, then one never comes: with this seed and this chance
 /// always the same one.
+pub(crate) fn stuck_server() -> Server {
+    Server::start(&["--fault", "hang=0.05"])
+}
+
+/// The run that was ended is gone on with, and what was staged is not asked again.
+#[track_caller]
+pub(crate) fn assert_goes_on(sandbox: &Sandbox) {
+    let server = Server::start(&[]);
+    sandbox.run(&in_small_steps(&server.url, TWENTY_DAYS)).expect(0);
+    assert_whole(&sandbox.path("data"), sandbox, TWENTY_DAYS);
+    let asked = n_pages(&server.end());
+    assert!(asked <= 29 - STAGED + 3, "{asked} pages were asked: what was staged is lost");
+}
+
 fn interrupted_by(signal: &str, code: i32) {
-    const STAGED: usize = 10;
-    let hanging = Server::start(&["--fault", "hang=0.05"]);
+    let stuck = stuck_server();
     let sandbox = Sandbox::new();
-    let small = ["--chunk-rows", "1000", "--concurrency", "1"];
-    let arguments = |url| [candles(url, TWENTY_DAYS).as_slice(), &small].concat();
-    let mut first = sandbox.start(&arguments(&hanging.url));
+    let mut first = sandbox.start(&in_small_steps(&stuck.url, TWENTY_DAYS));
     first.until("enough is staged", || n_segments(&sandbox.path("data")) >= STAGED);
     let signalled = Instant::now();
     first.signal(signal);
@@ -316,12 +335,7 @@ fn interrupted_by(signal: &str, code: i32) {
     assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
     assert!(ran.stderr.contains("hint: everything answered is kept"), "{}", ran.stderr);
     assert_nothing_half_written(&sandbox);
-
-    let server = Server::start(&[]);
-    sandbox.run(&arguments(&server.url)).expect(0);
-    assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
-    let asked = n_pages(&server.end());
-    assert!(asked <= 29 - STAGED + 3, "{asked} pages were asked: what was staged is lost");
+    assert_goes_on(&sandbox);
 }
 
 #[test]

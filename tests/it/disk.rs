@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles};
+use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles, in_small_steps};
 use crate::process::{Ran, Sandbox, Server, n_segments};
 use crate::support::rows_of;
 
@@ -43,11 +43,6 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
-}
-
-/// Small segments: many files, each a place where a disk can be full.
-fn small<'a>(url: &'a str, range: [&'a str; 2]) -> Vec<&'a str> {
-    [candles(url, range).as_slice(), &["--chunk-rows", "1000", "--concurrency", "1"]].concat()
 }
 
 /// Valid so far: no draft has a name that readers look for, every published file can be read, and
@@ -90,7 +85,7 @@ fn a_disk_that_takes_no_more_files_at_any_point() {
         let options = format!("size=16m,nr_inodes={n_files}");
         let Some(disk) = SmallDisk::mount(sandbox.path("data"), &options) else { return };
         // What is published before must outlive everything.
-        let ran = sandbox.run(&small(&server.url, TWO_DAYS));
+        let ran = sandbox.run(&in_small_steps(&server.url, TWO_DAYS));
         match ran.code {
             Some(0) => break,
             Some(1) => n_middles += 1,
@@ -104,7 +99,7 @@ fn a_disk_that_takes_no_more_files_at_any_point() {
         }
         assert_sound(&sandbox);
         disk.change("nr_inodes=1000");
-        sandbox.run(&small(&server.url, TWO_DAYS)).expect(0);
+        sandbox.run(&in_small_steps(&server.url, TWO_DAYS)).expect(0);
         assert_whole(&sandbox.path("data"), &sandbox, TWO_DAYS);
         let left =
             sandbox.content().into_keys().find(|p| p.to_string_lossy().contains("titan-tmp"));
@@ -121,7 +116,7 @@ fn a_disk_that_fills_up_while_answers_come_in() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(sandbox.path("data"), "size=8m") else { return };
     sandbox.run(&candles(&server.url, ["2026-02-01", "2026-02-02"])).expect(0);
-    let mut run = sandbox.start(&small(&server.url, TWENTY_DAYS));
+    let mut run = sandbox.start(&in_small_steps(&server.url, TWENTY_DAYS));
     run.until("something is staged", || n_segments(&sandbox.path("data")) > 2);
     let filler = sandbox.path("data/filler");
     let mut zeros = std::io::repeat(0);
@@ -137,7 +132,7 @@ fn a_disk_that_fills_up_while_answers_come_in() {
 
     fs::remove_file(filler).unwrap();
     let server = Server::start(&[]);
-    sandbox.run(&small(&server.url, TWENTY_DAYS)).expect(0);
+    sandbox.run(&in_small_steps(&server.url, TWENTY_DAYS)).expect(0);
     assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
     let asked = crate::process::n_pages(&server.end());
     assert!(
@@ -153,7 +148,7 @@ fn a_disk_too_full_to_publish() {
     let server = Server::start(&["--fault", "hang=0.05"]);
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(sandbox.path("data"), "size=8m") else { return };
-    let mut run = sandbox.start(&small(&server.url, TWENTY_DAYS));
+    let mut run = sandbox.start(&in_small_steps(&server.url, TWENTY_DAYS));
     run.until("enough is staged", || n_segments(&sandbox.path("data")) >= 10);
     run.signal("TERM");
     run.end().expect(143);
@@ -162,12 +157,12 @@ fn a_disk_too_full_to_publish() {
     // Room for the answers that are missing, but not for all of them once more.
     let used = 1_200;
     disk.change(&format!("size={used}k"));
-    let ran = sandbox.run(&small(&server.url, TWENTY_DAYS));
+    let ran = sandbox.run(&in_small_steps(&server.url, TWENTY_DAYS));
     assert!(matches!(ran.code, Some(1 | 2)), "{ran:?}");
     assert_said(&ran, &["hint: make room on the disk of `data`"]);
     assert_sound(&sandbox);
     disk.change("size=8m");
-    sandbox.run(&small(&server.url, TWENTY_DAYS)).expect(0);
+    sandbox.run(&in_small_steps(&server.url, TWENTY_DAYS)).expect(0);
     assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
 }
 
@@ -233,8 +228,8 @@ fn a_folder_that_vanishes_ends_the_run() {
     let server = Server::start(&["--latency", "30ms"]);
     let sandbox = Sandbox::new();
     let (data, away) = (sandbox.path("data"), sandbox.path("away"));
-    sandbox.run(&small(&server.url, ["2026-02-01", "2026-02-02"])).expect(0);
-    let mut run = sandbox.start(&small(&server.url, TWENTY_DAYS));
+    sandbox.run(&in_small_steps(&server.url, ["2026-02-01", "2026-02-02"])).expect(0);
+    let mut run = sandbox.start(&in_small_steps(&server.url, TWENTY_DAYS));
     run.until("something is staged", || n_segments(&data) > 2);
     move_folder(&data, &away);
     let ran = run.end().expect(1);
@@ -245,7 +240,7 @@ fn a_folder_that_vanishes_ends_the_run() {
     assert!(!data.exists(), "begun anew");
     move_folder(&away, &data);
     assert_sound(&sandbox);
-    sandbox.run(&small(&server.url, TWENTY_DAYS)).expect(0);
+    sandbox.run(&in_small_steps(&server.url, TWENTY_DAYS)).expect(0);
     assert_whole(&data, &sandbox, TWENTY_DAYS);
 }
 
@@ -256,7 +251,7 @@ fn a_disk_that_is_unmounted_ends_the_run() {
     let sandbox = Sandbox::new();
     let data = sandbox.path("data");
     let Some(disk) = SmallDisk::mount(data.clone(), "size=8m") else { return };
-    let mut run = sandbox.start(&small(&server.url, TWENTY_DAYS));
+    let mut run = sandbox.start(&in_small_steps(&server.url, TWENTY_DAYS));
     run.until("something is staged", || n_segments(&data) > 2);
     drop(disk);
     let ran = run.end().expect(1);
@@ -288,7 +283,7 @@ fn a_limit_of_file_sizes_at_any_point() {
         let sandbox = Sandbox::new();
         sandbox.run(&candles(&server.url, ["2026-02-20", "2026-02-21"])).expect(0);
         let range = ["2026-02-19", "2026-03-03"];
-        let ran = limited(&sandbox, &small(&server.url, range), n_blocks);
+        let ran = limited(&sandbox, &in_small_steps(&server.url, range), n_blocks);
         if ran.code == Some(0) {
             assert!(n_blocks > 16, "{ran:?}");
             continue;
@@ -297,7 +292,7 @@ fn a_limit_of_file_sizes_at_any_point() {
         n_limited += 1;
         assert_said(&ran, &["error: a file would become larger than is allowed", "ulimit -f"]);
         assert_sound(&sandbox);
-        sandbox.run(&small(&server.url, range)).expect(0);
+        sandbox.run(&in_small_steps(&server.url, range)).expect(0);
         assert_whole(&sandbox.path("data"), &sandbox, range);
     }
     assert!(n_limited >= 3, "{n_limited}");

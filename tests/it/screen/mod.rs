@@ -1,13 +1,11 @@
 //! What a person sees: the real binary on a pseudo-terminal, its screen read by a terminal emulator.
 #![cfg(unix)]
 
+mod closed;
 mod tty;
 
-use std::fs;
-use std::io::Read;
-
-use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles};
-use crate::process::{Running, Sandbox, Server, n_pages, n_segments};
+use crate::cli::{TWENTY_DAYS, TWO_DAYS, candles};
+use crate::process::{Sandbox, Server};
 use tty::Tty;
 
 /// The lines of the display on a screen.
@@ -158,55 +156,4 @@ fn without_a_terminal_there_are_plain_lines() {
         assert!(ran.stderr.contains(part), "no `{part}` in\n{}", ran.stderr);
     }
     assert!(ran.stderr.lines().count() <= 6, "{}", ran.stderr);
-}
-
-/// Starts a run on a terminal of its own, by `starter`, and closes that once enough is staged.
-#[cfg(target_os = "linux")]
-fn closed_in_the_middle(sandbox: &Sandbox, starter: &[&str], arguments: &[&str]) -> Running {
-    let session = ["setsid", "--ctty"];
-    let command = sandbox.command_by(&[starter, &session].concat(), arguments);
-    let (mut terminal, child) = tty::spawn(command, 80);
-    let mut bytes = [0; 4096];
-    while n_segments(&sandbox.path("data")) < STAGED {
-        assert_ne!(terminal.read(&mut bytes).unwrap(), 0, "it ended before enough was staged");
-    }
-    Running::of(child)
-}
-
-/// Segments that are staged before the terminal is closed, of 29.
-#[cfg(target_os = "linux")]
-const STAGED: usize = 10;
-
-/// The kernel tells who works on a terminal that it is closed, and then takes nothing more for it.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_terminal_that_is_closed_ends_a_run_in_good_order() {
-    let hanging = Server::start(&["--fault", "hang=0.05"]);
-    let sandbox = Sandbox::new();
-    let small = ["--chunk-rows", "1000", "--concurrency", "1"];
-    let arguments = |url| [candles(url, TWENTY_DAYS).as_slice(), &small].concat();
-    // Whoever runs the tests may have them ignore this signal.
-    let starter = ["env", "--default-signal=HUP"];
-    closed_in_the_middle(&sandbox, &starter, &arguments(&hanging.url)).end().expect(129);
-    let note = fs::read_to_string(sandbox.path("data/.titan/last-run.json")).unwrap();
-    assert!(note.contains("\"hung_up\""), "{note}");
-
-    let server = Server::start(&[]);
-    sandbox.run(&arguments(&server.url)).expect(0);
-    assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
-    let asked = n_pages(&server.end());
-    assert!(asked <= 29 - STAGED + 3, "{asked} pages were asked: what was staged is lost");
-}
-
-/// As after `disown` or under `nohup`: nobody looks any more, and the run goes on to its end.
-#[cfg(target_os = "linux")]
-#[test]
-fn a_run_that_ignores_it_goes_on_without_its_terminal() {
-    let server = Server::start(&["--latency", "150ms"]);
-    let sandbox = Sandbox::new();
-    let small = ["--chunk-rows", "1000", "--concurrency", "1"];
-    let starter = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
-    let arguments = [candles(&server.url, TWENTY_DAYS).as_slice(), &small].concat();
-    closed_in_the_middle(&sandbox, &starter, &arguments).end().expect(0);
-    assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
 }

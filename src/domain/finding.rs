@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::PartitionKey;
+use super::time::EpochRange;
+
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -91,6 +94,24 @@ pub enum FindingKind {
     CandleMissing,
     /// A candle and its ticks name different prices.
     CandleMismatch,
+    /// Well-formed rows that do not fit the series: the seconds they stand for count as failed.
+    UnusableRows,
+    /// The source's hours say "open", and for longer than the series is used to nothing comes.
+    FeedSilent,
+    /// Rows came where the source had answered with silence before.
+    LateRows,
+    /// The source answered otherwise than another tool had, and its answer was taken.
+    InheritedReplaced,
+    /// A partition that was published once is not there.
+    PartitionMissing,
+    /// The file is beyond this build: another codec, another type, a newer version.
+    Undecodable,
+    /// The source's clock and this machine's are too far apart to believe either.
+    ClocksDisagree,
+    /// The source no longer lists the symbol.
+    NoLongerListed,
+    /// Where the history seems to begin, seen once and not yet believed.
+    WallProvisional,
 }
 
 impl fmt::Display for FindingKind {
@@ -103,6 +124,27 @@ impl fmt::Display for FindingKind {
     }
 }
 
+/// Whether anything is still to be decided about a finding. Not how much it matters.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingState {
+    /// It stands as it was seen.
+    #[default]
+    Open,
+    /// A person accepted what the source says now.
+    Accepted,
+    /// A later answer of the source settled it.
+    Settled,
+}
+
+impl FindingState {
+    fn is_open(&self) -> bool {
+        *self == Self::Open
+    }
+}
+
 /// One thing a check saw.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -110,6 +152,16 @@ pub struct Finding {
     pub severity: Severity,
     /// Which promise it is about.
     pub kind: FindingKind,
+    /// Whether it is still to be decided. Absent in files of older builds, and then open.
+    #[serde(default, skip_serializing_if = "FindingState::is_open")]
+    pub state: FindingState,
+    /// The partition it is about, if it is about one. Absent in files of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    /// The seconds it is about, if it is about some of its partition and not the whole. Absent in
+    /// files of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<EpochRange>,
     /// What it was seen in: a path, a partition, an epoch.
     pub subject: String,
     /// What the promise says.
@@ -151,6 +203,27 @@ impl Finding {
         Self::new(Severity::Info, kind, subject, expected, found)
     }
 
+    /// Names the partition it is about.
+    #[must_use]
+    pub fn in_partition(mut self, key: &PartitionKey) -> Self {
+        self.partition = Some(key.clone());
+        self
+    }
+
+    /// Names the seconds it is about.
+    #[must_use]
+    pub fn at(mut self, at: EpochRange) -> Self {
+        self.at = Some(at);
+        self
+    }
+
+    /// Says whether it is still to be decided.
+    #[must_use]
+    pub fn in_state(mut self, state: FindingState) -> Self {
+        self.state = state;
+        self
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_repair(mut self, repair: impl fmt::Display) -> Self {
@@ -168,6 +241,9 @@ impl Finding {
         Self {
             severity,
             kind,
+            state: FindingState::Open,
+            partition: None,
+            at: None,
             subject: subject.to_string(),
             expected: expected.to_string(),
             found: found.to_string(),

@@ -23,7 +23,7 @@ pub use calendar::{Session, TradingDay, TradingHours, Weekday};
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
 pub use defect::{Defect, DefectCounts};
 pub use facts::{Cadence, FactsStore, HoursFacts, SeriesFacts, SourceFacts, Wall};
-pub use finding::{Finding, FindingKind, Severity};
+pub use finding::{Finding, FindingKind, FindingState, Severity};
 pub use partition::{Gap, GapClass, Month, PartitionKey, PartitionState};
 pub use probe::{Judged, Probe, ProbeExchange, Verdict};
 pub use record::{Candle, Record, Tick};

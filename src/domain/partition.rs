@@ -99,13 +99,48 @@ impl FromStr for Month {
     }
 }
 
-/// Names one partition: one month of one series.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names one partition: one month of one series. In JSON and in flags `R_100/candles_60/2026-03`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PartitionKey {
     /// Whose records.
     pub series: Series,
     /// Which month.
     pub month: Month,
+}
+
+/// A text does not name a partition.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` names no partition; write one like `R_100/ticks/2026-03`", .0.escape_debug())]
+pub struct InvalidPartitionKey(String);
+
+impl FromStr for PartitionKey {
+    type Err = InvalidPartitionKey;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (symbol, rest) = text.split_once('/')?;
+            let (kind, month) = rest.split_once('/')?;
+            let series = Series { symbol: symbol.parse().ok()?, kind: kind.parse().ok()? };
+            Some(Self { series, month: month.parse().ok()? })
+        };
+        read().ok_or_else(|| InvalidPartitionKey(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PartitionKey {
+    type Error = InvalidPartitionKey;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// Its path below the archive, without an ending.
+impl From<PartitionKey> for String {
+    fn from(PartitionKey { series, month }: PartitionKey) -> Self {
+        format!("{}/{}/{month}", series.symbol, series.kind.folder())
+    }
 }
 
 /// `R_100 ticks 2026-03`.
@@ -168,6 +203,17 @@ mod tests {
         assert_eq!(month.range().end().to_string(), "2026-03-01T00:00:00Z");
         assert_eq!(month.range().len_secs(), 28 * 86_400);
         assert_eq!(Month::containing(month.range().last()), Some(month));
+    }
+
+    #[test]
+    fn a_partition_is_named_by_its_path() {
+        for text in ["R_100/ticks/2026-03", "frxEURUSD/candles_60/2025-12"] {
+            let key: PartitionKey = text.parse().unwrap();
+            assert_eq!(String::from(key), text);
+        }
+        for text in ["R_100/ticks", "R_100/candles_61/2026-03", "R_100/ticks/2026-03/x", "../a/b"] {
+            assert!(text.parse::<PartitionKey>().is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -88,6 +88,25 @@ impl Kind {
     }
 }
 
+/// A text is not the word for a kind of record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no kind of record; write `ticks` or `candles_60`", .0.escape_debug())]
+pub struct InvalidKind(String);
+
+/// Reads the word used in paths, and no other spelling of it.
+impl FromStr for Kind {
+    type Err = InvalidKind;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        if word == "ticks" {
+            return Ok(Self::Ticks);
+        }
+        let width = word.strip_prefix("candles_").and_then(|width| width.parse::<u32>().ok());
+        let kind = width.and_then(|width| Granularity::try_from(width).ok()).map(Self::Candles);
+        kind.filter(|kind| kind.folder() == word).ok_or_else(|| InvalidKind(word.to_owned()))
+    }
+}
+
 /// `ticks`, or `candles 60s`.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -63,8 +63,9 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A half-open range `[start, end)` of seconds, never empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A half-open range `[start, end)` of seconds, never empty. In JSON `{"start": …, "end": …}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Bounds", into = "Bounds")]
 pub struct EpochRange {
     start: Epoch,
     end: Epoch,
@@ -114,6 +115,32 @@ impl EpochRange {
     /// Returns the seconds in both ranges, if any.
     pub fn intersect(self, other: Self) -> Option<Self> {
         Self::new(self.start.max(other.start), self.end.min(other.end))
+    }
+}
+
+/// The bounds of a range as they are written down, in any order.
+#[derive(Serialize, Deserialize)]
+struct Bounds {
+    start: Epoch,
+    end: Epoch,
+}
+
+/// The bounds hold no second between them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a range of seconds ends after it starts")]
+pub struct EmptyRange;
+
+impl TryFrom<Bounds> for EpochRange {
+    type Error = EmptyRange;
+
+    fn try_from(Bounds { start, end }: Bounds) -> Result<Self, Self::Error> {
+        Self::new(start, end).ok_or(EmptyRange)
+    }
+}
+
+impl From<EpochRange> for Bounds {
+    fn from(EpochRange { start, end }: EpochRange) -> Self {
+        Self { start, end }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Granularity, Kind, Month, PartitionKey, Series, Symbol};
+use crate::domain::{Month, PartitionKey, Series, Symbol};
 
 /// The folder that is ours; everything outside it belongs to the user and other readers.
 const PRIVATE: &str = ".titan";
@@ -97,21 +97,11 @@ impl Layout {
     pub fn key_of(relative: &Path) -> Option<PartitionKey> {
         let mut parts = relative.iter();
         let symbol: Symbol = text(parts.next())?.parse().ok()?;
-        let kind = kind_of(text(parts.next())?)?;
+        let kind = text(parts.next())?.parse().ok()?;
         let month: Month = text(parts.next())?.strip_suffix(".parquet")?.parse().ok()?;
         let series = Series { symbol, kind };
         parts.next().is_none().then_some(PartitionKey { series, month })
     }
-}
-
-/// The kind whose folder has this name, if there is one.
-pub fn kind_of(folder: &str) -> Option<Kind> {
-    if folder == "ticks" {
-        return Some(Kind::Ticks);
-    }
-    let width: u32 = folder.strip_prefix("candles_")?.parse().ok()?;
-    let kind = Kind::Candles(Granularity::try_from(width).ok()?);
-    (kind.folder() == folder).then_some(kind)
 }
 
 fn text(part: Option<&OsStr>) -> Option<&str> {
@@ -123,6 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{Granularity, Kind};
 
     fn arbitrary_key() -> impl Strategy<Value = PartitionKey> {
         let symbol = "[A-Za-z0-9_]{2,30}".prop_map(|s| s.parse::<Symbol>().unwrap());

@@ -10,9 +10,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Finding, FindingKind, Month, PartitionKey, Series, Symbol};
+use crate::domain::{Finding, FindingKind, Kind, Month, PartitionKey, Series, Symbol};
 use crate::format::Layout;
-use crate::format::layout::kind_of;
 
 use super::checks::{REPLACE, RUN_AGAIN, info, shown};
 use super::survey::Staged;
@@ -69,7 +68,7 @@ impl Walk {
         self.link(&folder, symbol.as_str());
         for name in self.entries(&folder, symbol.as_str()) {
             let shown_path = || format!("{symbol}/{}", shown(name.display()));
-            match name.to_str().and_then(kind_of) {
+            match name.to_str().and_then(|name| name.parse::<Kind>().ok()) {
                 Some(kind) => self.series(layout, &Series { symbol: symbol.clone(), kind }),
                 None => self.stranger(&shown_path(), &name),
             }
@@ -135,7 +134,9 @@ impl Walk {
             if !symbols.is_empty() && !symbols.contains(&symbol) {
                 continue;
             }
-            for kind in folders(&root.join(symbol.as_str())).filter_map(|name| kind_of(&name)) {
+            for kind in
+                folders(&root.join(symbol.as_str())).filter_map(|name| name.parse::<Kind>().ok())
+            {
                 let series = Series { symbol: symbol.clone(), kind };
                 let folder = root.join(symbol.as_str()).join(kind.folder());
                 for month in folders(&folder).filter_map(|name| name.parse::<Month>().ok()) {

@@ -10,7 +10,6 @@ use std::fs;
 use std::path::Path;
 
 use crate::domain::{Month, Series, StoreError};
-use crate::format::layout::kind_of;
 use crate::format::{Layout, MonthSeen, Sidecar, SidecarSeen, Standing, WatermarkFile};
 
 use super::errors::io_error;
@@ -60,7 +59,7 @@ fn every_series(store: &ParquetStore) -> Result<WatermarkFile, StoreError> {
     let mut file = WatermarkFile::default();
     for folder in list(layout.root())?.into_iter().filter(|path| path.is_dir()) {
         let Ok(symbol) = file_name(&folder).parse() else { continue };
-        for kind in list(&folder)?.iter().filter_map(|path| kind_of(&file_name(path))) {
+        for kind in list(&folder)?.iter().filter_map(|path| file_name(path).parse().ok()) {
             let series = Series { symbol: Clone::clone(&symbol), kind };
             file.set(&series, standing(layout, &series)?);
         }

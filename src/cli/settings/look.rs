@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use crate::domain::{Epoch, Granularity, Kind, Series, Symbol};
-use crate::format::layout::kind_of;
 use crate::integrity::{Question, Selection};
 
 use super::super::args::look::{ExplainArgs, StatusArgs};
@@ -196,7 +195,7 @@ fn named_series(text: &str) -> Result<(Symbol, Option<Kind>), BadValue> {
     }
     let named = text
         .split_once('/')
-        .and_then(|(name, folder)| Some((name.parse::<Symbol>().ok()?, kind_of(folder)?)));
+        .and_then(|(name, folder)| Some((name.parse::<Symbol>().ok()?, folder.parse().ok()?)));
     named.map(|(symbol, kind)| (symbol, Some(kind))).ok_or_else(|| {
         BadValue::new(
             format!("{} is no series", quoted(text)),

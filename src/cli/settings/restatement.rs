@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Granularity, Kind, Month, PartitionKey, Series, Symbol};
+use crate::domain::{Month, PartitionKey, Series, Symbol};
 
 use super::parse::{BadValue, quoted};
 
@@ -24,7 +24,7 @@ fn partition(text: &str, wanted: &[Series]) -> Result<PartitionKey, BadValue> {
         return Err(bad("does not name symbol, kind and month"));
     };
     let symbol: Symbol = symbol.parse().map_err(|_| bad("begins with no symbol"))?;
-    let kind = kind_of(kind).ok_or_else(|| bad("names no kind of record"))?;
+    let kind = kind.parse().map_err(|_| bad("names no kind of record"))?;
     let month: Month = month.parse().map_err(|_| bad("ends with no month"))?;
     let series = Series { symbol, kind };
     if wanted.contains(&series) {
@@ -36,14 +36,10 @@ fn partition(text: &str, wanted: &[Series]) -> Result<PartitionKey, BadValue> {
     ))
 }
 
-fn kind_of(text: &str) -> Option<Kind> {
-    let widths = Granularity::ALL.into_iter().filter_map(|secs| Granularity::try_from(secs).ok());
-    std::iter::once(Kind::Ticks).chain(widths.map(Kind::Candles)).find(|kind| kind.folder() == text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Granularity, Kind};
 
     fn read(text: &str) -> Result<Vec<String>, String> {
         let symbol: Symbol = "R_100".parse().unwrap();

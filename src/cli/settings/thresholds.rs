@@ -1,6 +1,6 @@
 //! Reads from how long a silence on it is a gap, for all series or for some.
 
-use crate::domain::{GapThresholds, Granularity, Kind, Series, Symbol};
+use crate::domain::{GapThresholds, Kind, Series, Symbol};
 
 use super::parse::{BadValue, number, quoted};
 
@@ -53,22 +53,17 @@ fn named(text: &str, name: &str) -> Result<(Symbol, Option<Kind>), BadValue> {
     let bad = |what: &str| BadValue::new(format!("{} {what}", quoted(text)), HINT);
     let (symbol, kind) = match name.split_once('/') {
         Some((symbol, kind)) => {
-            (symbol, Some(kind_of(kind).ok_or_else(|| bad("names no kind of record"))?))
+            (symbol, Some(kind.parse().map_err(|_| bad("names no kind of record"))?))
         }
         None => (name, None),
     };
     Ok((symbol.parse().map_err(|_| bad("begins with no symbol"))?, kind))
 }
 
-/// `ticks`, `candles_60` and so on, as in the folders of an archive.
-fn kind_of(text: &str) -> Option<Kind> {
-    let widths = Granularity::ALL.into_iter().filter_map(|secs| Granularity::try_from(secs).ok());
-    std::iter::once(Kind::Ticks).chain(widths.map(Kind::Candles)).find(|kind| kind.folder() == text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Granularity;
 
     fn texts(text: &str) -> Vec<String> {
         text.split(',').map(str::to_owned).collect()

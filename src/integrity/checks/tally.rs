@@ -1,7 +1,7 @@
 //! Counts broken promises of one kind and names the first few, so that a file with a million bad
 //! rows makes a handful of findings.
 
-use crate::domain::{Epoch, Finding, FindingKind, Severity};
+use crate::domain::{Epoch, Finding, FindingKind, FindingState, Severity};
 
 /// Rows of one kind of fault that are named one by one.
 const MAX_NAMED: usize = 3;
@@ -68,6 +68,9 @@ impl Tally {
         let make = |subject, found| Finding {
             severity,
             kind,
+            state: FindingState::Open,
+            partition: None,
+            at: None,
             subject,
             expected: expected.clone(),
             found,

@@ -4,9 +4,8 @@ use std::fs;
 use std::io::{self, BufRead, Read};
 use std::path::Path;
 
-use crate::domain::{Epoch, EpochRange, Month, PartitionKey, RangeSet, Series};
+use crate::domain::{Epoch, EpochRange, Kind, Month, PartitionKey, RangeSet, Series};
 use crate::format::Layout;
-use crate::format::layout::kind_of;
 use crate::integrity::reader::read_sidecar;
 
 /// The staged answers of one series, or of one partition.
@@ -98,7 +97,7 @@ pub(super) fn series(layout: &Layout) -> Vec<Series> {
     for symbol in names(&root).unwrap_or_default() {
         let kinds = names(&root.join(&symbol)).unwrap_or_default();
         let Ok(symbol) = symbol.parse() else { continue };
-        for kind in kinds.iter().filter_map(|name| kind_of(name)) {
+        for kind in kinds.iter().filter_map(|name| name.parse::<Kind>().ok()) {
             let series = Series { symbol: Clone::clone(&symbol), kind };
             if Staged::of(layout, &series).n_segments > 0 {
                 found.push(series);

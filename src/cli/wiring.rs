@@ -28,7 +28,7 @@ use crate::resilience::{
     BreakerConfig, BreakerState, Counted, Guarded, Observer, PaceOutlook, Retried, RetryConfig,
     SharedPace, ThrottleConfig, Throttled, Timed, WaitReason,
 };
-use crate::simulator::{Fault, OUTAGE, Quirk};
+use crate::simulator::{Fault, OUTAGE, Quirk, WORLD_QUIRKS};
 use crate::storage::{Adoption, Compression, ParquetStore, SeriesGuard, StoreOptions};
 
 use super::clock;
@@ -45,7 +45,7 @@ use super::settings::{
 };
 use super::state;
 
-pub(super) use exchange::Exchange;
+pub(super) use exchange::{Exchange, NO_SUCH_SYMBOL};
 pub(super) use repair::{assess, contents, orders, rows_beside};
 
 /// Most records that any surface of the source puts into one page; asking for more is useless.
@@ -234,6 +234,13 @@ pub(super) fn fault_list() -> String {
 pub(super) fn quirk_list() -> String {
     let quirks = Quirk::ALL.iter().map(|quirk| (quirk.name(), quirk.description()));
     quirks.map(|(name, text)| format!("  {name:24} {text}")).collect::<Vec<_>>().join("\n")
+}
+
+/// The quirks of time, their form and what they do, two lines each, for `simulate --help`.
+pub(super) fn world_list() -> String {
+    let lines =
+        WORLD_QUIRKS.iter().map(|(name, form, text)| format!("  {name}={form}\n{:27}{text}", ""));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// What a session is made of beside its settings.

@@ -16,7 +16,7 @@ use super::validate::{self, Surface};
 
 /// Everything an answer depends on that never changes.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct Exchange {
     pub(super) market: Market,
     pub(super) config: SimulatorConfig,
 }
@@ -107,7 +107,7 @@ impl Call {
 
 /// Answers a call at `now`, spoiled by `fault` if there is one.
 pub(super) fn answer(
-    world: &World,
+    exchange: &Exchange,
     session: &Session,
     call: &Call,
     now: i64,
@@ -116,14 +116,14 @@ pub(super) fn answer(
     if let Some(error) = fault.and_then(error_of) {
         return Answer::error(call, &error);
     }
-    let quirks = world.config.quirks;
+    let quirks = exchange.config.quirks;
     let other = match fault {
         Some(Fault::OtherWindow) => Some(of_other_window(call)),
         _ if quirks.has(Quirk::AnyGranularity) => with_some_width(call),
         _ => None,
     };
     let call = other.as_ref().unwrap_or(call);
-    let mut answer = match checked(world, session, call, now, fault) {
+    let mut answer = match checked(exchange, session, call, now, fault) {
         Ok(answer) => answer,
         Err(error) => Answer::error(call, &error),
     };
@@ -172,13 +172,13 @@ fn of_other_window(call: &Call) -> Call {
 }
 
 fn checked(
-    world: &World,
+    exchange: &Exchange,
     session: &Session,
     call: &Call,
     now: i64,
     fault: Option<Fault>,
 ) -> Result<Answer, ApiError> {
-    let quirks = world.config.quirks;
+    let quirks = exchange.config.quirks;
     if call.name == "unknown" || is_forgotten(call.name, quirks) {
         return Err(ApiError::new("UnrecognisedRequest", "Unrecognised request"));
     }
@@ -186,10 +186,10 @@ fn checked(
     let asker = Asker::of(&call.body);
     let text = |name: &str| call.body.get(name).and_then(Value::as_str).unwrap_or_default();
     let plain = |msg_type, json: String| Ok(Answer::of(Reply::new(&asker, msg_type, json), 0));
-    let market = &world.market;
+    let market = &exchange.market;
     match call.name {
         "ping" => plain("ping", "\"pong\"".to_owned()),
-        "time" => plain("time", now.to_string()),
+        "time" => plain("time", (now + exchange.config.world.clock_error_at(now)).to_string()),
         "active_symbols" => {
             let is_full = text("active_symbols") == "full";
             plain(
@@ -204,11 +204,11 @@ fn checked(
             plain("trading_times", times.ok_or_else(invalid)?)
         }
         "website_status" => {
-            plain("website_status", catalogue::website_status(&world.config.limits))
+            plain("website_status", catalogue::website_status(&exchange.config.limits))
         }
         "authorize" => {
             let is_wrong = |token: &str| token != text("authorize");
-            if session.refuses_token || world.config.token.as_deref().is_some_and(is_wrong) {
+            if session.refuses_token || exchange.config.token.as_deref().is_some_and(is_wrong) {
                 // The worst a server can do: it repeats what it was given.
                 let message = format!("The token {} is invalid.", text("authorize"));
                 return Err(ApiError::new("InvalidToken", message));
@@ -217,8 +217,8 @@ fn checked(
         }
         "forget" => Ok(forget(session, &asker, text("forget"))),
         "forget_all" => Ok(forget_all(session, &asker, &call.body["forget_all"])),
-        "ticks" => ticks(world, session, call, &asker, now),
-        _ => ticks_history(world, session, call, &asker, now, fault),
+        "ticks" => ticks(exchange, session, call, &asker, now),
+        _ => ticks_history(exchange, session, call, &asker, now, fault),
     }
 }
 
@@ -250,22 +250,23 @@ fn error_of(fault: Fault) -> Option<ApiError> {
 pub(super) const HOSTILE_TEXT: &str =
     "\u{1b}[2J\u{1b}[1A\u{1b}[31mall is well\u{7}\u{202e}\r\nerror: \u{0}\u{9b}2J";
 
-fn find(world: &World, symbol: &str) -> Result<InstrumentId, ApiError> {
-    world
+fn find(exchange: &Exchange, symbol: &str, now: i64) -> Result<InstrumentId, ApiError> {
+    exchange
         .market
         .find(symbol)
+        .filter(|id| exchange.market.life(*id).is_listed(now))
         .ok_or_else(|| ApiError::new("InvalidSymbol", format!("Symbol {symbol} is invalid.")))
 }
 
-fn check_open(world: &World, id: InstrumentId, now: i64) -> Result<(), ApiError> {
-    if world.market.instrument(id).hours.is_open(now) {
+fn check_open(exchange: &Exchange, id: InstrumentId, now: i64) -> Result<(), ApiError> {
+    if exchange.market.instrument(id).hours.is_open(now) {
         return Ok(());
     }
     Err(ApiError::about("MarketIsClosed", "This market is presently closed.", "symbol"))
 }
 
 fn ticks_history(
-    world: &World,
+    exchange: &Exchange,
     session: &Session,
     call: &Call,
     asker: &Asker,
@@ -274,19 +275,26 @@ fn ticks_history(
 ) -> Result<Answer, ApiError> {
     let mut request = HistoryRequest::read(&call.body);
     request.candles ^= fault == Some(Fault::OtherStyle);
-    let quirks = world.config.quirks;
-    if quirks.has(Quirk::UnknownEmpty) && world.market.find(&request.symbol).is_none() {
+    let quirks = exchange.config.quirks;
+    let found = find(exchange, &request.symbol, now);
+    if quirks.has(Quirk::UnknownEmpty) && found.is_err() {
         let (name, nothing) = history::nothing(&request);
         return Ok(Answer::of(Reply::new(asker, name, nothing.to_owned()), 0));
     }
-    let id = find(world, &request.symbol)?;
+    let id = found?;
     if request.subscribe {
-        check_open(world, id, now)?;
+        check_open(exchange, id, now)?;
     }
-    let rows =
-        history::rows(&world.market, id, &request, &world.terms(session.surface, now), fault)?;
-    let decimals = world.market.instrument(id).decimals;
-    let (name, json) = rows.render(decimals, fault);
+    let rows = history::rows(
+        &exchange.market,
+        id,
+        &request,
+        &exchange.terms(session.surface, now),
+        fault,
+    )?;
+    let (name, json) = rows.render(exchange.market.instrument(id).decimals, fault);
+    let told = exchange.market.life(id).page_decimals;
+    let decimals = told.unwrap_or_else(|| exchange.market.decimals_at(id, now));
     let pip_size = match quirks.has(Quirk::StepAsDecimals) {
         true => price::short(1, decimals),
         false => decimals.to_string(),
@@ -295,14 +303,14 @@ fn ticks_history(
     let mut effect = Effect::default();
     if request.subscribe {
         let feed = if request.candles { Feed::Candles(request.width()) } else { Feed::Ticks };
-        let stream = open(world, session, id, feed, asker, now, 0)?;
+        let stream = open(exchange, session, id, feed, asker, now, 0)?;
         reply = reply.with_subscription(&stream.id);
         effect.opened.push(stream);
     }
     Ok(Answer { effect, ..Answer::of(reply, rows.len()) })
 }
 
-impl World {
+impl Exchange {
     /// What the exchange imposes on a history request at `now`.
     fn terms(&self, surface: Surface, now: i64) -> Terms {
         let default_cap = match surface {
@@ -312,7 +320,7 @@ impl World {
         let reach = i64::try_from(self.config.wall.as_secs()).unwrap_or(i64::MAX);
         Terms {
             now,
-            wall: now.saturating_sub(reach).max(0),
+            wall: now.saturating_sub(reach).max(0) + self.config.world.wall_jumps_at(now),
             cap: self.config.page_cap.unwrap_or(default_cap),
             straddle: self.config.straddle,
             quirks: self.config.quirks,
@@ -322,7 +330,7 @@ impl World {
 
 /// A new stream, the `place`th of this answer, unless there is one like it.
 fn open(
-    world: &World,
+    exchange: &Exchange,
     session: &Session,
     instrument: InstrumentId,
     feed: Feed,
@@ -332,16 +340,16 @@ fn open(
 ) -> Result<Stream, ApiError> {
     let is_twin = |stream: &Stream| stream.instrument == instrument && stream.feed == feed;
     if session.streams.iter().any(is_twin) {
-        let symbol = &world.market.instrument(instrument).symbol;
+        let symbol = &exchange.market.instrument(instrument).symbol;
         let message = format!("You are already subscribed to {symbol}.");
         return Err(ApiError::new("AlreadySubscribed", message));
     }
-    let id = stream_id(world.config.seed, session.connection, session.n_ids + place);
+    let id = stream_id(exchange.config.seed, session.connection, session.n_ids + place);
     Ok(Stream { id, instrument, feed, sent: now, asker: asker.clone() })
 }
 
 fn ticks(
-    world: &World,
+    exchange: &Exchange,
     session: &Session,
     call: &Call,
     asker: &Asker,
@@ -359,16 +367,16 @@ fn ticks(
         effect: Effect::default(),
     };
     for (place, symbol) in (0..).zip(symbols) {
-        let id = find(world, symbol)?;
-        check_open(world, id, now)?;
+        let id = find(exchange, symbol, now)?;
+        check_open(exchange, id, now)?;
         let stream = if subscribe {
-            Some(open(world, session, id, Feed::Ticks, asker, now, place)?)
+            Some(open(exchange, session, id, Feed::Ticks, asker, now, place)?)
         } else {
             None
         };
-        let Some(row) = world.market.latest(id, now) else { continue };
+        let Some(row) = exchange.market.latest(id, now) else { continue };
         let stream_id = stream.as_ref().map(|stream| stream.id.as_str());
-        let mut reply = tick(asker, world.market.instrument(id), row, stream_id);
+        let mut reply = tick(asker, &exchange.market, id, row, stream_id);
         if let Some(id) = stream_id {
             reply = reply.with_subscription(id);
         }

@@ -2,6 +2,30 @@
 
 use super::price::Row;
 
+/// Where the bars of one width begin: `offset` past the multiples of the width, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Grid {
+    pub(super) width: i64,
+    pub(super) offset: i64,
+}
+
+impl Grid {
+    /// Bars on the multiples of their width.
+    pub(super) fn plain(width: i64) -> Self {
+        Self { width, offset: 0 }
+    }
+
+    /// The beginning of the bar that holds this second.
+    pub(super) fn floor(self, epoch: i64) -> i64 {
+        (epoch - self.offset).div_euclid(self.width) * self.width + self.offset
+    }
+
+    /// The first beginning of a bar that is not before this second.
+    pub(super) fn ceil(self, epoch: i64) -> i64 {
+        self.floor(epoch + self.width - 1)
+    }
+}
+
 /// One candle or part of one; prices in pips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bar {
@@ -34,11 +58,11 @@ impl Bar {
     }
 }
 
-/// Groups ascending ticks into bars of `width` seconds on multiples of `width`.
-pub(super) fn bars(rows: &[Row], width: i64) -> Vec<Bar> {
+/// Groups ascending ticks into bars.
+pub(super) fn bars(rows: &[Row], grid: Grid) -> Vec<Bar> {
     let mut out: Vec<Bar> = Vec::new();
     for row in rows {
-        let epoch = row.epoch.div_euclid(width) * width;
+        let epoch = grid.floor(row.epoch);
         let single = Bar::of(epoch, row.pips);
         match out.last_mut() {
             Some(bar) if bar.epoch == epoch => bar.extend(&single),
@@ -51,20 +75,20 @@ pub(super) fn bars(rows: &[Row], width: i64) -> Vec<Bar> {
 /// Joins narrow bars, handed over newest first, into candles of one width.
 #[derive(Debug)]
 pub(super) struct BackwardMerge {
-    width: i64,
+    grid: Grid,
     /// Newest first; the last one may still grow.
     candles: Vec<Bar>,
 }
 
 impl BackwardMerge {
     /// Starts with no candle.
-    pub(super) fn new(width: i64) -> Self {
-        Self { width, candles: Vec::new() }
+    pub(super) fn new(grid: Grid) -> Self {
+        Self { grid, candles: Vec::new() }
     }
 
     /// Takes in the next older bar; false when `limit` candles are complete and it was not needed.
     pub(super) fn push(&mut self, bar: &Bar, limit: usize) -> bool {
-        let epoch = bar.epoch.div_euclid(self.width) * self.width;
+        let epoch = self.grid.floor(bar.epoch);
         let n_candles = self.candles.len();
         match self.candles.last_mut() {
             Some(candle) if candle.epoch == epoch => candle.extend_back(bar),

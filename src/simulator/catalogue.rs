@@ -20,38 +20,40 @@ pub(super) fn active_symbols(
 ) -> String {
     let n_listed = if quirks.has(Quirk::NoSymbols) { 0 } else { usize::MAX };
     let list: Vec<Value> = market
-        .instruments()
+        .listed(now)
         .enumerate()
         .take(n_listed)
-        .map(|(order, (id, instrument))| match surface {
-            Surface::V1 => v1_symbol(instrument, now, quirks),
-            Surface::Legacy => {
-                let mut entry = legacy_symbol(instrument, order, now, quirks);
-                if is_full {
-                    add_full(&mut entry, market.latest(id, now), instrument, now);
-                }
-                entry
+        .map(|(order, (id, instrument))| {
+            let told = market.life(id).list_decimals;
+            let step = step(told.unwrap_or_else(|| market.decimals_at(id, now)), quirks);
+            if surface == Surface::V1 {
+                return v1_symbol(instrument, &step, now);
             }
+            let mut entry = legacy_symbol(instrument, order, &step, now);
+            if is_full {
+                add_full(&mut entry, market.latest(id, now), instrument, now);
+            }
+            entry
         })
         .collect();
     Value::from(list).to_string()
 }
 
 /// The smallest step, `0.01`; an exact power of ten as JSON.
-fn step(instrument: &Instrument, quirks: Quirks) -> Value {
+fn step(decimals: u8, quirks: Quirks) -> Value {
     if quirks.has(Quirk::DecimalsAsStep) {
-        return Value::from(instrument.decimals);
+        return Value::from(decimals);
     }
-    let text = price::short(1, instrument.decimals);
+    let text = price::short(1, decimals);
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
-fn v1_symbol(instrument: &Instrument, now: i64, quirks: Quirks) -> Value {
+fn v1_symbol(instrument: &Instrument, step: &Value, now: i64) -> Value {
     json!({
         "exchange_is_open": u8::from(instrument.hours.is_open(now)),
         "is_trading_suspended": 0,
         "market": instrument.market.0,
-        "pip_size": step(instrument, quirks),
+        "pip_size": step,
         "subgroup": subgroup(instrument).0,
         "submarket": instrument.submarket.0,
         "trade_count": 0,
@@ -61,7 +63,7 @@ fn v1_symbol(instrument: &Instrument, now: i64, quirks: Quirks) -> Value {
     })
 }
 
-fn legacy_symbol(instrument: &Instrument, order: usize, now: i64, quirks: Quirks) -> Value {
+fn legacy_symbol(instrument: &Instrument, order: usize, step: &Value, now: i64) -> Value {
     json!({
         "allow_forward_starting": 1,
         "display_name": instrument.name,
@@ -70,7 +72,7 @@ fn legacy_symbol(instrument: &Instrument, order: usize, now: i64, quirks: Quirks
         "is_trading_suspended": 0,
         "market": instrument.market.0,
         "market_display_name": instrument.market.1,
-        "pip": step(instrument, quirks),
+        "pip": step,
         "subgroup": subgroup(instrument).0,
         "subgroup_display_name": subgroup(instrument).1,
         "submarket": instrument.submarket.0,
@@ -114,7 +116,7 @@ pub(super) fn trading_times(
         day.and_hms_opt(0, 0, 0)?.and_utc().timestamp()
     };
     let mut markets: Vec<Value> = Vec::new();
-    for (_, instrument) in market.instruments() {
+    for (_, instrument) in market.listed(now) {
         let submarkets = entry(&mut markets, instrument.market.1, "submarkets");
         let symbols = entry(submarkets, instrument.submarket.1, "symbols");
         symbols.push(symbol_times(instrument, surface, epoch));

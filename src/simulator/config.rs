@@ -8,6 +8,7 @@ use super::clock::SimClock;
 use super::fault::FaultPlan;
 use super::quirk::Quirks;
 use super::replay::Replay;
+use super::world::World;
 
 /// What the exchange serves and how it misbehaves.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct SimulatorConfig {
     pub faults: FaultPlan,
     /// How all its answers differ from the API as it is known.
     pub quirks: Quirks,
+    /// What happens to symbols, rows, clock and wall over the months.
+    pub world: World,
     /// Only these symbols (and the replayed ones) are listed; `None` lists all.
     pub listed: Option<Vec<Symbol>>,
     /// Recorded ticks, each in the place of the symbol it names.
@@ -92,6 +95,7 @@ impl Default for SimulatorConfig {
             holes: true,
             faults: FaultPlan::none(),
             quirks: Quirks::NONE,
+            world: World::quiet(),
             listed: None,
             replays: Vec::new(),
             token: None,

@@ -258,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     /// Sends what became due on every stream.
     async fn stream(&mut self) -> Next {
         let now = self.simulator.now().secs();
-        let market = &self.simulator.world().market;
+        let market = &self.simulator.exchange().market;
         let messages: Vec<String> = self
             .session
             .streams
@@ -327,8 +327,8 @@ async fn work_out(
 ) -> Answer {
     let is_heavy = call.body.get("style").is_some_and(|style| style == "candles");
     if !is_heavy {
-        return api::answer(simulator.world(), &session, &call, now, fault);
+        return api::answer(simulator.exchange(), &session, &call, now, fault);
     }
-    let work = move || api::answer(simulator.world(), &session, &call, now, fault);
+    let work = move || api::answer(simulator.exchange(), &session, &call, now, fault);
     tokio::task::spawn_blocking(work).await.expect("answering does not panic and is not aborted")
 }

@@ -77,6 +77,7 @@ faults! {
     }
     Page {
         ShortPage "short_page" "answers with the newest rows of the window only"
+        NewestPart "newest_part" "answers with the newest 60 % of the rows only"
         Silent "silent" "answers in good form with no rows although there are some"
         Substitute "substitute" "answers with the newest rows of all instead of the window"
         Unsorted "unsorted" "swaps two rows"
@@ -99,6 +100,8 @@ faults! {
         NegativeEpoch "negative_epoch" "sends an epoch before 1970"
         NullEpoch "null_epoch" "sends `null` as an epoch"
         PastRows "past_rows" "puts a row from before the window in front"
+        RowBefore "row_before" "puts a row in front that lies just before the window"
+        RowBehind "row_behind" "appends a row that lies just behind the window"
         OtherWindow "other_window" "answers for the window before the one asked, and echoes that"
         OtherStyle "other_style" "answers with candles instead of ticks, or the reverse"
     }

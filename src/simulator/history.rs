@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::candles::Grid;
 use super::config::Straddle;
 use super::fault::Fault;
 use super::hours::{DAY, Hours};
 use super::market::{InstrumentId, Market};
-use super::page::Rows;
+use super::page::{Asked, Rows};
 use super::quirk::{Quirk, Quirks};
 use super::reply::ApiError;
 
@@ -79,16 +80,16 @@ pub(super) fn window(
     request: &HistoryRequest,
     terms: &Terms,
     hours: Hours,
+    grid: Grid,
 ) -> Result<Window, ApiError> {
     let Terms { now, wall, .. } = *terms;
     let request = adjusted(request, now, hours);
     let end = request.end.unwrap_or(now);
     // Candles from before the wall are not on offer, so none begins in the middle there.
-    let offered =
-        if request.candles { -(-wall).div_euclid(request.width()) * request.width() } else { wall };
+    let offered = if request.candles { grid.ceil(wall) } else { wall };
     let newest = Window { from: offered, to: now };
     let Some(start) = request.start else {
-        let from = default_start(&request, now).max(offered);
+        let from = default_start(&request, now, grid).max(offered);
         let is_old = end < from;
         return Ok(if is_old { newest } else { Window { from, to: end.min(now) } });
     };
@@ -111,13 +112,9 @@ pub(super) fn window(
 
 /// Where a request without `start` begins: a day ago, or for candles with `count` and `granularity`
 /// as far back as there is anything.
-fn default_start(request: &HistoryRequest, now: i64) -> i64 {
+fn default_start(request: &HistoryRequest, now: i64, grid: Grid) -> i64 {
     let is_open_ended = request.candles && request.count.is_some() && request.granularity.is_some();
-    let day_ago = if request.candles {
-        (now - DAY).div_euclid(request.width()) * request.width()
-    } else {
-        now - DAY
-    };
+    let day_ago = if request.candles { grid.floor(now - DAY) } else { now - DAY };
     if is_open_ended { 0 } else { day_ago }
 }
 
@@ -173,7 +170,8 @@ pub(super) fn rows(
 ) -> Result<Rows, ApiError> {
     let quirks = terms.quirks;
     let hours = market.instrument(id).hours;
-    let mut window = with_bounds(window(request, terms, hours)?, request, quirks);
+    let grid = market.grid(id, request.width());
+    let mut window = with_bounds(window(request, terms, hours, grid)?, request, quirks);
     if quirks.has(Quirk::ClosedError) && hours.is_closed_throughout(window.from, window.to) {
         let message = "This market is presently closed.";
         return Err(ApiError::about("MarketIsClosed", message, "symbol"));
@@ -181,6 +179,7 @@ pub(super) fn rows(
     if fault == Some(Fault::Substitute) {
         window = Window { from: terms.wall, to: terms.now };
     }
+    window.to = window.to.min(market.life(id).horizon(terms.now));
     let limit = limit(request, terms)?;
     // Oldest first is the newest of the oldest part, with room for holes, cut at its other end.
     let taken = if quirks.has(Quirk::OldestFirst) {
@@ -191,11 +190,11 @@ pub(super) fn rows(
         limit
     };
     let mut rows = if request.candles {
-        let width = request.width();
+        let Grid { width, .. } = grid;
         if quirks.has(Quirk::WholeCandles) {
-            window.from = window.from.div_euclid(width) * width;
+            window.from = grid.floor(window.from);
         }
-        let mut bars = market.newest_candles(id, window.from, window.to, width, taken);
+        let mut bars = market.newest_candles(id, window.from, window.to, width, terms.now, taken);
         if quirks.has(Quirk::NoOpenCandle) {
             bars.retain(|bar| bar.epoch + width <= terms.now);
         }
@@ -205,14 +204,15 @@ pub(super) fn rows(
         }
         Rows::Candles(bars)
     } else {
-        Rows::Ticks(market.newest_ticks(id, window.from, window.to, taken))
+        Rows::Ticks(market.newest_ticks(id, window.from, window.to, terms.now, taken))
     };
     rows.truncate(limit);
     if quirks.has(Quirk::Descending) {
         rows.reverse();
     }
     if let Some(fault) = fault {
-        rows.spoil(fault, request.start, terms.now);
+        let asked = Asked { start: request.start, end: request.end, width: grid.width };
+        rows.spoil(fault, asked, terms.now);
     }
     Ok(rows)
 }
@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn check(json: &str, terms: &Terms, expected: (i64, i64)) {
-        let window = window(&request(json), terms, Hours::Always).unwrap();
+        let window = window(&request(json), terms, Hours::Always, Grid::plain(60)).unwrap();
         assert_eq!((window.from, window.to), expected, "{json}");
     }
 
@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn the_start_must_be_before_the_end() {
         for json in [r#"{"start":5,"end":"5"}"#, r#"{"start":6,"end":"5"}"#] {
-            let error = window(&request(json), &TERMS, Hours::Always).unwrap_err();
+            let error = window(&request(json), &TERMS, Hours::Always, Grid::plain(60)).unwrap_err();
             assert_eq!(error.code, "InvalidStartEnd");
         }
     }
@@ -286,7 +286,7 @@ mod tests {
         let saturday = NOW - DAY;
         let json =
             format!(r#"{{"start":{},"end":"{saturday}","adjust_start_time":1}}"#, saturday - 600);
-        let moved = window(&request(&json), &TERMS, Hours::Forex).unwrap();
+        let moved = window(&request(&json), &TERMS, Hours::Forex, Grid::plain(60)).unwrap();
         let last = saturday - 15 * 3600 - 1;
         assert_eq!((moved.from, moved.to), (last - 600, last));
     }

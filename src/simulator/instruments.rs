@@ -6,8 +6,11 @@
 use std::sync::Arc;
 
 use super::hours::Hours;
-use super::price::Row;
+use super::price::{Row, pips_per_unit};
 use super::replay::Replay;
+
+/// Most decimals a price may have; more would not fit beside a large price.
+pub(super) const MOST_DECIMALS: u8 = 9;
 
 /// When quotes come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +40,14 @@ pub(super) enum Model {
 #[derive(Debug, Clone)]
 pub(super) struct Instrument {
     pub(super) symbol: String,
+    /// Under which name its prices are drawn; a symbol that is renamed goes on.
+    pub(super) path: String,
     pub(super) name: String,
     /// Market code and its name for people.
     pub(super) market: (&'static str, &'static str),
     /// Submarket code and its name for people.
     pub(super) submarket: (&'static str, &'static str),
-    /// Number of decimals in its quotes.
+    /// Number of decimals in its quotes; the most it ever has.
     pub(super) decimals: u8,
     pub(super) cadence: Cadence,
     pub(super) hours: Hours,
@@ -78,6 +83,7 @@ impl Instrument {
     ) -> Self {
         Self {
             symbol: symbol.to_owned(),
+            path: symbol.to_owned(),
             name,
             market: SYNTHETIC,
             submarket,
@@ -100,6 +106,7 @@ impl Instrument {
     ) -> Self {
         Self {
             symbol: symbol.to_owned(),
+            path: symbol.to_owned(),
             name: name.to_owned(),
             market: places[0],
             submarket: places[1],
@@ -109,6 +116,16 @@ impl Instrument {
             model: Model::Geometric { volatility },
             base,
         }
+    }
+
+    /// Makes its prices in more decimals.
+    pub(super) fn refine(&mut self, decimals: u8) {
+        let finer = pips_per_unit(decimals - self.decimals);
+        if let (Model::Recorded(rows), true) = (&mut self.model, finer > 1) {
+            let pips = |row: &Row| Row { pips: row.pips.saturating_mul(finer), ..*row };
+            *rows = rows.iter().map(pips).collect();
+        }
+        self.decimals = decimals;
     }
 
     /// Tells whether the short holes of the synthetic feed show in this symbol.

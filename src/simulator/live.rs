@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::instruments::Instrument;
 use super::market::{InstrumentId, Market};
 use super::price::{self, Row};
 use super::reply::{Asker, Reply};
@@ -33,26 +32,27 @@ pub(super) struct Stream {
 impl Stream {
     /// The messages due up to `now`, oldest first.
     pub(super) fn messages(&mut self, market: &Market, now: i64) -> Vec<String> {
-        let rows = market.newest_ticks(self.instrument, self.sent + 1, now, MAX_BURST);
+        let rows = market.newest_ticks(self.instrument, self.sent + 1, now, now, MAX_BURST);
         self.sent = self.sent.max(now);
         rows.iter().map(|row| self.message(market, *row).render()).collect()
     }
 
     fn message(&self, market: &Market, row: Row) -> Reply {
-        let instrument = market.instrument(self.instrument);
         let reply = match self.feed {
-            Feed::Ticks => tick(&self.asker, instrument, row, Some(&self.id)),
-            Feed::Candles(width) => self.ohlc(market, instrument, row, width),
+            Feed::Ticks => tick(&self.asker, market, self.instrument, row, Some(&self.id)),
+            Feed::Candles(width) => self.ohlc(market, row, width),
         };
         reply.with_subscription(&self.id)
     }
 
     /// The candle that is open at `row`, as it stands then; prices are strings here.
-    fn ohlc(&self, market: &Market, instrument: &Instrument, row: Row, width: i64) -> Reply {
-        let open_time = row.epoch.div_euclid(width) * width;
-        let bars = market.newest_candles(self.instrument, open_time, row.epoch, width, 1);
+    fn ohlc(&self, market: &Market, row: Row, width: i64) -> Reply {
+        let open_time = market.grid(self.instrument, width).floor(row.epoch);
+        let (id, epoch) = (self.instrument, row.epoch);
+        let bars = market.newest_candles(id, open_time, epoch, width, epoch, 1);
         let bar = bars.first().expect("the tick itself is in this candle");
-        let text = |pips: i64| price::full(pips, instrument.decimals);
+        let (decimals, step) = (market.decimals_at(id, epoch), market.step_at(id, epoch));
+        let text = |pips: i64| price::full(pips / step, decimals);
         let member = json!({
             "close": text(bar.close),
             "epoch": row.epoch,
@@ -62,24 +62,32 @@ impl Stream {
             "low": text(bar.low),
             "open": text(bar.open),
             "open_time": open_time,
-            "pip_size": instrument.decimals,
-            "symbol": instrument.symbol,
+            "pip_size": decimals,
+            "symbol": market.instrument(id).symbol,
         });
         Reply::new(&self.asker, "ohlc", member.to_string())
     }
 }
 
 /// A `tick` message.
-pub(super) fn tick(asker: &Asker, instrument: &Instrument, row: Row, id: Option<&str>) -> Reply {
+pub(super) fn tick(
+    asker: &Asker,
+    market: &Market,
+    of: InstrumentId,
+    row: Row,
+    id: Option<&str>,
+) -> Reply {
+    let instrument = market.instrument(of);
+    let step = market.step_at(of, row.epoch);
     let number = |pips: i64| price::short(pips, instrument.decimals);
     let id = id.map_or(String::new(), |id| format!("\"id\":\"{id}\","));
     // Half a pip of spread cannot be written, so a whole one on each side.
     let member = format!(
         "{{\"ask\":{},\"bid\":{},\"epoch\":{},{id}\"pip_size\":{},\"quote\":{},\"symbol\":\"{}\"}}",
-        number(row.pips + 1),
-        number((row.pips - 1).max(1)),
+        number(row.pips + step),
+        number((row.pips - step).max(step)),
         row.epoch,
-        instrument.decimals,
+        market.decimals_at(of, row.epoch),
         number(row.pips),
         instrument.symbol,
     );

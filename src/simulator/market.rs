@@ -4,13 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::candles::{BackwardMerge, Bar, bars};
+use super::candles::{BackwardMerge, Bar, Grid, bars};
 use super::holes;
 use super::hours::DAY;
 use super::instruments::{self, Cadence, Instrument, Model};
-use super::price::Row;
+use super::price::{Row, pips_per_unit};
 use super::replay::Replay;
 use super::walk::{self, BLOCK, Draw, hash, unit};
+use super::world::{Life, World};
 
 /// Blocks of ticks kept: at most 64 KiB each, so 4 MiB in all.
 const TICK_BLOCKS: usize = 64;
@@ -27,6 +28,10 @@ pub(super) struct Market {
     seed: u64,
     with_holes: bool,
     instruments: Vec<Instrument>,
+    /// What happens to each of them.
+    lives: Vec<Life>,
+    /// Decimals each was quoted in before anything changed.
+    quoted: Vec<u8>,
     ticks: Mutex<Cache<(usize, i64), Vec<Row>>>,
     minutes: Mutex<Cache<(usize, i64), Vec<Bar>>>,
 }
@@ -36,11 +41,12 @@ pub(super) struct Market {
 pub(super) struct InstrumentId(usize);
 
 impl Market {
-    /// Lists every known instrument that `is_listed`, and every replay.
+    /// Lists every known instrument that `is_listed`, every replay, and what `world` makes of them.
     pub(super) fn new(
         seed: u64,
         with_holes: bool,
         replays: &[Replay],
+        world: &World,
         is_listed: impl Fn(&str) -> bool,
     ) -> Self {
         let mut instruments = instruments::all();
@@ -48,21 +54,36 @@ impl Market {
         for replay in replays {
             instruments::install(&mut instruments, replay);
         }
+        for (old, new) in world.renames() {
+            let known = instruments.iter().find(|known| known.symbol == old).cloned();
+            instruments.extend(known.map(|known| Instrument { symbol: new.to_owned(), ..known }));
+        }
+        let lives: Vec<Life> =
+            instruments.iter().map(|instrument| world.life(&instrument.symbol)).collect();
+        let quoted = instruments.iter().map(|instrument| instrument.decimals).collect();
+        for (instrument, life) in instruments.iter_mut().zip(&lives) {
+            let most = life.most_decimals().unwrap_or(0);
+            instrument.refine(most.max(instrument.decimals));
+        }
         Self {
             seed,
             with_holes,
             instruments,
+            lives,
+            quoted,
             ticks: Mutex::new(Cache::new(TICK_BLOCKS)),
             minutes: Mutex::new(Cache::new(BAR_BLOCKS)),
         }
     }
 
-    /// Every instrument, in the order of the list.
-    pub(super) fn instruments(&self) -> impl Iterator<Item = (InstrumentId, &Instrument)> {
-        self.instruments.iter().enumerate().map(|(index, found)| (InstrumentId(index), found))
+    /// Every instrument that is listed at a moment, in the order of the list.
+    pub(super) fn listed(&self, moment: i64) -> impl Iterator<Item = (InstrumentId, &Instrument)> {
+        let all =
+            self.instruments.iter().enumerate().map(|(index, found)| (InstrumentId(index), found));
+        all.filter(move |(id, _)| self.life(*id).is_listed(moment))
     }
 
-    /// Finds an instrument by its symbol.
+    /// Finds an instrument by its symbol, whether or not it is listed now.
     pub(super) fn find(&self, symbol: &str) -> Option<InstrumentId> {
         self.instruments.iter().position(|known| known.symbol == symbol).map(InstrumentId)
     }
@@ -72,17 +93,41 @@ impl Market {
         &self.instruments[id.0]
     }
 
-    /// Returns the newest `limit` ticks of `[from, to]`, oldest first.
+    /// What happens to one instrument.
+    pub(super) fn life(&self, id: InstrumentId) -> &Life {
+        &self.lives[id.0]
+    }
+
+    /// Decimals in which the instrument is quoted at an epoch.
+    ///
+    /// Those of the [`Instrument`] are the most there ever are, and the scale of every [`Row`].
+    pub(super) fn decimals_at(&self, id: InstrumentId, epoch: i64) -> u8 {
+        self.life(id).decimals_at(epoch).unwrap_or(self.quoted[id.0])
+    }
+
+    /// The smallest step of the price at an epoch, in pips.
+    pub(super) fn step_at(&self, id: InstrumentId, epoch: i64) -> i64 {
+        pips_per_unit(self.instrument(id).decimals - self.decimals_at(id, epoch))
+    }
+
+    /// The bars of one width.
+    pub(super) fn grid(&self, id: InstrumentId, width: i64) -> Grid {
+        Grid { width, offset: self.life(id).offset(width) }
+    }
+
+    /// Returns the newest `limit` ticks of `[from, to]` as they are at `moment`, oldest first.
     pub(super) fn newest_ticks(
         &self,
         id: InstrumentId,
         from: i64,
         to: i64,
+        moment: i64,
         limit: usize,
     ) -> Vec<Row> {
         let mut newest_first = Vec::with_capacity(limit.min(8192));
+        let (from, to) = self.life(id).clip(from, to);
         for start in self.blocks(id, from, to).rev() {
-            let block = self.block(id, start);
+            let block = self.block(id, start, moment);
             let inside = clip(&block, from, to);
             newest_first.extend(inside.iter().rev().take(limit - newest_first.len()));
             if newest_first.len() >= limit {
@@ -93,7 +138,8 @@ impl Market {
         newest_first
     }
 
-    /// Returns the newest `limit` candles of the ticks in `[from, to]`, oldest first.
+    /// Returns the newest `limit` candles of the ticks in `[from, to]` as they are at `moment`,
+    /// oldest first.
     ///
     /// Ticks outside do not count, so a candle cut by either bound holds only its inner part.
     pub(super) fn newest_candles(
@@ -102,11 +148,19 @@ impl Market {
         from: i64,
         to: i64,
         width: i64,
+        moment: i64,
         limit: usize,
     ) -> Vec<Bar> {
-        let mut merge = BackwardMerge::new(width);
+        let grid = self.grid(id, width);
+        let mut merge = BackwardMerge::new(grid);
+        let (from, to) = self.life(id).clip(from, to);
         'blocks: for start in self.blocks(id, from, to).rev() {
-            for bar in self.minutes_of(id, start, from, to).iter().rev() {
+            let parts = if grid.offset % MINUTE == 0 {
+                self.minutes_of(id, start, from, to, moment)
+            } else {
+                Arc::new(bars(clip(&self.block(id, start, moment), from, to), Grid::plain(1)))
+            };
+            for bar in parts.iter().rev() {
                 if !merge.push(bar, limit) {
                     break 'blocks;
                 }
@@ -115,19 +169,22 @@ impl Market {
         merge.finish()
     }
 
-    /// Returns the ticks of `[from, to]` one block at a time, oldest first.
+    /// Returns the ticks of `[from, to]` as they are at `moment` one block at a time, oldest first.
     pub(super) fn tick_blocks(
         &self,
         id: InstrumentId,
         from: i64,
         to: i64,
+        moment: i64,
     ) -> impl Iterator<Item = Vec<Row>> {
-        self.blocks(id, from, to).map(move |start| clip(&self.block(id, start), from, to).to_vec())
+        let (from, to) = self.life(id).clip(from, to);
+        self.blocks(id, from, to)
+            .map(move |start| clip(&self.block(id, start, moment), from, to).to_vec())
     }
 
     /// The newest tick that is not after `now`, looked for over the last ten days.
     pub(super) fn latest(&self, id: InstrumentId, now: i64) -> Option<Row> {
-        self.newest_ticks(id, now - 10 * DAY, now, 1).pop()
+        self.newest_ticks(id, now - 10 * DAY, now, now, 1).pop()
     }
 
     /// Starts of the blocks that touch `[from, to]` and can hold a tick.
@@ -148,21 +205,46 @@ impl Market {
     }
 
     /// Minute bars of one block, of the ticks in `[from, to]` only.
-    fn minutes_of(&self, id: InstrumentId, start: i64, from: i64, to: i64) -> Arc<Vec<Bar>> {
-        if start < from || start + BLOCK - 1 > to {
-            let block = self.block(id, start);
-            return Arc::new(bars(clip(&block, from, to), MINUTE));
+    fn minutes_of(
+        &self,
+        id: InstrumentId,
+        start: i64,
+        from: i64,
+        to: i64,
+        moment: i64,
+    ) -> Arc<Vec<Bar>> {
+        let last = start + BLOCK - 1;
+        if start < from || last > to || self.life(id).changes_in(start, last) {
+            let block = self.block(id, start, moment);
+            return Arc::new(bars(clip(&block, from, to), Grid::plain(MINUTE)));
         }
         if let Some(known) = locked(&self.minutes).get(&(id.0, start)) {
             return known;
         }
-        let made = Arc::new(bars(&self.block(id, start), MINUTE));
+        let made = Arc::new(bars(&self.block(id, start, moment), Grid::plain(MINUTE)));
         locked(&self.minutes).insert((id.0, start), Arc::clone(&made));
         made
     }
 
-    /// Ticks of one block. Two callers may generate the same block at once; both get the same rows.
-    fn block(&self, id: InstrumentId, start: i64) -> Arc<Vec<Row>> {
+    /// Ticks of one block as they are at `moment`.
+    fn block(&self, id: InstrumentId, start: i64, moment: i64) -> Arc<Vec<Row>> {
+        let made = self.made(id, start);
+        let life = self.life(id);
+        if !life.changes_in(start, start + BLOCK - 1) {
+            return made;
+        }
+        let heard = made.iter().filter(|row| !life.is_silent(row.epoch, moment));
+        let corrected = heard.map(|row| {
+            let steps = life.correction(row.epoch, moment);
+            Row { pips: row.pips + steps * self.step_at(id, row.epoch), ..*row }
+        });
+        Arc::new(corrected.collect())
+    }
+
+    /// Ticks of one block as they are in the end.
+    ///
+    /// Two callers may generate the same block at once; both get the same rows.
+    fn made(&self, id: InstrumentId, start: i64) -> Arc<Vec<Row>> {
         if let Some(known) = locked(&self.ticks).get(&(id.0, start)) {
             return known;
         }
@@ -176,7 +258,7 @@ impl Market {
         if let Model::Recorded(rows) = &instrument.model {
             return clip(rows, start, start + BLOCK - 1).to_vec();
         }
-        let key = walk::key(self.seed, &instrument.symbol);
+        let key = walk::key(self.seed, &instrument.path);
         let step = match instrument.cadence {
             Cadence::Every(step) => step,
             Cadence::Irregular => 1,
@@ -192,6 +274,12 @@ impl Market {
         if self.with_holes && instrument.has_holes() {
             let holes = holes::in_range(self.seed, start, start + BLOCK);
             rows.retain(|row| !holes.iter().any(|(from, to)| (*from..*to).contains(&row.epoch)));
+        }
+        if self.life(id).most_decimals().is_some() {
+            for row in &mut rows {
+                let step = self.step_at(id, row.epoch);
+                row.pips = ((row.pips + step / 2) / step * step).max(step);
+            }
         }
         rows
     }
@@ -254,21 +342,24 @@ mod tests {
 
     const START: i64 = 1_772_884_800;
 
+    /// A moment after everything that is asked for.
+    const LATER: i64 = START + 100 * DAY;
+
     fn market(with_holes: bool) -> Market {
-        Market::new(5, with_holes, &[], |_| true)
+        Market::new(5, with_holes, &[], &World::quiet(), |_| true)
     }
 
     #[test]
     fn random_access_equals_reading_from_the_beginning() {
         let market_a = market(true);
         let id = market_a.find("R_100").unwrap();
-        let whole = market_a.newest_ticks(id, START, START + 50_000, usize::MAX);
+        let whole = market_a.newest_ticks(id, START, START + 50_000, LATER, usize::MAX);
         let mut parts = Vec::new();
         for part in [4, 0, 2, 1, 3] {
             let fresh = market(true);
             let from = START + part * 10_000;
             let to = if part == 4 { from + 10_000 } else { from + 9_999 };
-            parts.push((part, fresh.newest_ticks(id, from, to, usize::MAX)));
+            parts.push((part, fresh.newest_ticks(id, from, to, LATER, usize::MAX)));
         }
         parts.sort_by_key(|(part, _)| *part);
         let joined: Vec<Row> = parts.into_iter().flat_map(|(_, rows)| rows).collect();
@@ -279,10 +370,10 @@ mod tests {
     fn both_ends_are_inside_and_the_newest_win() {
         let market = market(false);
         let id = market.find("R_100").unwrap();
-        let rows = market.newest_ticks(id, START, START + 86_400, usize::MAX);
+        let rows = market.newest_ticks(id, START, START + 86_400, LATER, usize::MAX);
         assert_eq!(rows.len(), 43_201);
         assert_eq!((rows[0].epoch, rows[43_200].epoch), (START, START + 86_400));
-        let few = market.newest_ticks(id, START, START + 86_400, 10);
+        let few = market.newest_ticks(id, START, START + 86_400, LATER, 10);
         assert_eq!(few, rows[43_191..]);
     }
 
@@ -293,9 +384,9 @@ mod tests {
             let id = market.find(symbol).unwrap();
             for width in [60, 900, 3600] {
                 let to = START + 172_799;
-                let ticks = market.newest_ticks(id, START, to, usize::MAX);
-                let candles = market.newest_candles(id, START, to, width, usize::MAX);
-                assert_eq!(candles, bars(&ticks, width), "{symbol} {width}");
+                let ticks = market.newest_ticks(id, START, to, LATER, usize::MAX);
+                let candles = market.newest_candles(id, START, to, width, LATER, usize::MAX);
+                assert_eq!(candles, bars(&ticks, Grid::plain(width)), "{symbol} {width}");
             }
         }
     }
@@ -307,8 +398,10 @@ mod tests {
         // Saturday 2026-03-07.
         assert_eq!(START, 1_772_884_800);
         let saturday = START - START.rem_euclid(DAY);
-        assert!(market.newest_candles(id, saturday, saturday + DAY - 1, 60, 5000).is_empty());
-        assert!(market.newest_ticks(id, saturday, saturday + DAY - 1, 5000).is_empty());
+        assert!(
+            market.newest_candles(id, saturday, saturday + DAY - 1, 60, LATER, 5000).is_empty()
+        );
+        assert!(market.newest_ticks(id, saturday, saturday + DAY - 1, LATER, 5000).is_empty());
     }
 
     #[test]
@@ -317,8 +410,8 @@ mod tests {
         let without = market(false);
         let missing = |symbol: &str| {
             let id = with.find(symbol).unwrap();
-            let kept = with.newest_ticks(id, START, START + 604_800, usize::MAX);
-            let full = without.newest_ticks(id, START, START + 604_800, usize::MAX);
+            let kept = with.newest_ticks(id, START, START + 604_800, LATER, usize::MAX);
+            let full = without.newest_ticks(id, START, START + 604_800, LATER, usize::MAX);
             let kept: std::collections::HashSet<i64> = kept.iter().map(|row| row.epoch).collect();
             full.iter()
                 .map(|row| row.epoch)
@@ -336,7 +429,7 @@ mod tests {
         let id = market.find("frxEURUSD").unwrap();
         // Thursday 2026-03-05, 10:00 to 11:00.
         let from = START - START.rem_euclid(DAY) - 2 * DAY + 36_000;
-        let rows = market.newest_ticks(id, from, from + 3599, usize::MAX);
+        let rows = market.newest_ticks(id, from, from + 3599, LATER, usize::MAX);
         assert!((1800..2600).contains(&rows.len()), "{}", rows.len());
         assert!(rows.windows(2).all(|pair| pair[0].epoch < pair[1].epoch));
     }

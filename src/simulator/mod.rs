@@ -35,6 +35,8 @@ mod truth;
 mod upgrade;
 mod validate;
 mod walk;
+mod world;
+mod world_entry;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -53,8 +55,10 @@ pub use self::log::{LoggedCall, LoggedEnd, Outcome};
 pub use self::quirk::{Quirk, Quirks};
 pub use self::replay::{Replay, ReplayError};
 pub use self::truth::TruthError;
+pub use self::world::{EVERY_SYMBOL, World};
+pub use self::world_entry::{WORLD_QUIRKS, WorldError};
 
-use self::api::{Call, Session, World};
+use self::api::{Call, Exchange, Session};
 use self::clock::Clock;
 use self::connection::Received;
 use self::gate::Gate;
@@ -66,7 +70,7 @@ use self::market::{Market, locked};
 /// A running exchange; connections share it through an [`Arc`].
 #[derive(Debug)]
 pub struct Simulator {
-    world: World,
+    exchange: Exchange,
     clock: Clock,
     started: Instant,
     budget: Mutex<Budget>,
@@ -89,7 +93,7 @@ impl Simulator {
             Some(listed) => listed.iter().any(|known| known.as_str() == symbol),
             None => true,
         };
-        let market = Market::new(config.seed, config.holes, &replays, is_listed);
+        let market = Market::new(config.seed, config.holes, &replays, &config.world, is_listed);
         Arc::new(Self {
             clock: Clock::start(config.clock),
             started: Instant::now(),
@@ -100,11 +104,11 @@ impl Simulator {
             n_history: AtomicU64::new(0),
             moved: watch::Sender::new(()),
             deploys: watch::Sender::new(()),
-            world: World { market, config },
+            exchange: Exchange { market, config },
         })
     }
 
-    /// What the exchange's clock shows.
+    /// The true moment; what `time` answers can be wrong by [`World::clock_error`].
     pub fn now(&self) -> Epoch {
         self.clock.now()
     }
@@ -118,6 +122,11 @@ impl Simulator {
     /// Moves the clock forward (back when negative) by so many seconds.
     pub fn advance(&self, secs: i64) {
         self.set_now(self.now().plus(secs));
+    }
+
+    /// Tells whether there ever is a symbol of this name.
+    pub fn knows(&self, symbol: &str) -> bool {
+        self.exchange.market.find(symbol).is_some()
     }
 
     /// Every call so far, in the order of arrival.
@@ -147,16 +156,16 @@ impl Simulator {
         self.gate.passed()
     }
 
-    fn world(&self) -> &World {
-        &self.world
+    fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 
     fn quirks(&self) -> Quirks {
-        self.world.config.quirks
+        self.exchange.config.quirks
     }
 
     fn latency(&self) -> Duration {
-        self.world.config.latency
+        self.exchange.config.latency
     }
 
     async fn pass_gate(&self) {
@@ -181,19 +190,20 @@ impl Simulator {
 
     /// Tells whether an outage is on.
     fn is_out(&self) -> bool {
-        self.world.config.faults.is_out(self.started.elapsed())
+        self.exchange.config.faults.is_out(self.started.elapsed())
     }
 
     /// When the next outage begins.
     fn next_outage(&self) -> Option<Instant> {
-        let begins = self.world.config.faults.next_outage(self.started.elapsed())?;
+        let begins = self.exchange.config.faults.next_outage(self.started.elapsed())?;
         Some(self.started + begins)
     }
 
     /// Counts a connection and says what is wrong with its upgrade.
     fn next_connection(&self) -> (u32, Option<Fault>) {
         let number = self.n_connections.fetch_add(1, Ordering::SeqCst) + 1;
-        let fault = self.world.config.faults.of_connection(self.world.config.seed, number.into());
+        let fault =
+            self.exchange.config.faults.of_connection(self.exchange.config.seed, number.into());
         (number, fault)
     }
 
@@ -220,7 +230,7 @@ impl Simulator {
         let is_refused = is_limited && !locked(&self.budget).admit(at);
         let fault = if call.name == "ticks_history" && !is_refused {
             let number = self.n_history.fetch_add(1, Ordering::SeqCst) + 1;
-            self.world.config.faults.of_call(self.world.config.seed, number, window)
+            self.exchange.config.faults.of_call(self.exchange.config.seed, number, window)
         } else {
             None
         };

@@ -6,6 +6,17 @@ use super::candles::Bar;
 use super::fault::Fault;
 use super::price::{Row, full, push_short};
 
+/// What was asked for, as far as a spoiled row has to lie beside it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// `None` is the first row.
+    pub(super) start: Option<i64>,
+    /// `None` is now.
+    pub(super) end: Option<i64>,
+    /// Width of a bar, and 1 for ticks.
+    pub(super) width: i64,
+}
+
 /// The rows of one answer, oldest first.
 #[derive(Debug, Clone)]
 pub(super) enum Rows {
@@ -39,11 +50,10 @@ impl Rows {
 
     /// Spoils the rows; faults of another stage, and of an empty answer, change nothing.
     ///
-    /// `asked_from` is the start asked for, or that of the first row.
-    pub(super) fn spoil(&mut self, fault: Fault, asked_from: Option<i64>, now: i64) {
+    pub(super) fn spoil(&mut self, fault: Fault, asked: Asked, now: i64) {
         match self {
-            Self::Ticks(rows) => spoil(rows, fault, asked_from, now),
-            Self::Candles(bars) => spoil(bars, fault, asked_from, now),
+            Self::Ticks(rows) => spoil(rows, fault, Asked { width: 1, ..asked }, now),
+            Self::Candles(bars) => spoil(bars, fault, asked, now),
         }
     }
 
@@ -92,12 +102,16 @@ impl Spoilable for Bar {
     }
 }
 
-fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, asked_from: Option<i64>, now: i64) {
+fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, asked: Asked, now: i64) {
     let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return };
     let middle = rows.len() / 2;
     match fault {
         Fault::ShortPage => {
             let kept = (rows.len() / 3).max(1);
+            rows.drain(..rows.len() - kept);
+        }
+        Fault::NewestPart => {
+            let kept = (rows.len() * 3 / 5).max(1);
             rows.drain(..rows.len() - kept);
         }
         Fault::Silent => rows.clear(),
@@ -106,8 +120,15 @@ fn spoil<T: Spoilable>(rows: &mut Vec<T>, fault: Fault, asked_from: Option<i64>,
         Fault::ConflictingRows => rows.insert(middle + 1, rows[middle].repriced()),
         Fault::PastRows => {
             // An hour is a multiple of every narrower candle, so only its time is wrong.
-            let from = asked_from.unwrap_or(first.epoch());
+            let from = asked.start.unwrap_or(first.epoch());
             rows.insert(0, first.moved_to(from - 3600));
+        }
+        Fault::RowBefore => {
+            let from = asked.start.unwrap_or(first.epoch());
+            rows.insert(0, first.moved_to(from - asked.width));
+        }
+        Fault::RowBehind => {
+            rows.push(last.moved_to(asked.end.unwrap_or(now) + asked.width));
         }
         Fault::FutureRows => rows.push(last.moved_to((now + 3600) / 3600 * 3600)),
         _ => {}

@@ -4,10 +4,8 @@ use std::io::{self, BufRead};
 
 use crate::domain::{Epoch, Symbol};
 
+use super::instruments::MOST_DECIMALS;
 use super::price::{Row, pips_per_unit};
-
-/// Most decimals a recorded price may have; more would not fit beside a large price.
-const MAX_DECIMALS: usize = 9;
 
 /// The recorded ticks of one symbol: exactly these exist, nothing before, between or after.
 #[derive(Debug, Clone)]
@@ -142,7 +140,7 @@ impl Quote {
         let fraction = fraction.trim_end_matches('0');
         let digits = format!("{whole}{fraction}");
         let is_number = !whole.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number || fraction.len() > MAX_DECIMALS || digits.len() > 17 {
+        if !is_number || fraction.len() > usize::from(MOST_DECIMALS) || digits.len() > 17 {
             return Err(format!("`{}` is not a price", price.escape_default()));
         }
         let digits: i64 = digits.parse().map_err(|_| "the price is too large".to_owned())?;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::domain::{EpochRange, Kind, Symbol};
+use crate::domain::{Epoch, EpochRange, Kind, Symbol};
 
 use super::Simulator;
 use super::candles::Bar;
@@ -14,7 +14,7 @@ use super::price::push_short;
 pub enum TruthError {
     /// Nothing of that name is listed.
     #[error("the simulated exchange does not list `{0}`")]
-    UnknownSymbol(Symbol),
+    UnknownSymbol(String),
     /// The rows could not be written.
     #[error("cannot write the rows of `{symbol}`")]
     Write {
@@ -26,16 +26,13 @@ pub enum TruthError {
 }
 
 impl Simulator {
-    /// Writes every row of `range` up to now as CSV with a header, oldest first.
+    /// Writes every row of `range` as history has it now as CSV with a header, oldest first.
     ///
-    /// Ticks are `epoch,quote`, candles `epoch,open,high,low,close`: the whole candles that open
-    /// inside the range and are closed by now. Prices are exact, trailing zeros dropped as in the
-    /// API. The wall does not matter here: the truth does not age. Blocks the thread while it
-    /// works, about half a second for a month of ticks.
+    /// The same as [`write_truth_as_of`](Self::write_truth_as_of) now.
     ///
     /// # Errors
     ///
-    /// [`TruthError`]: the symbol is not listed, or `out` fails.
+    /// [`TruthError`]: there is no such symbol, or `out` fails.
     pub fn write_truth(
         &self,
         symbol: &Symbol,
@@ -43,14 +40,39 @@ impl Simulator {
         range: EpochRange,
         out: &mut impl Write,
     ) -> Result<(), TruthError> {
+        self.write_truth_as_of(symbol, kind, range, self.now(), out)
+    }
+
+    /// Writes every row of `range` as history has it at a moment as CSV with a header, oldest first.
+    ///
+    /// Ticks are `epoch,quote`, candles `epoch,open,high,low,close`: the whole candles that open
+    /// inside the range and are closed by then, made of the ticks that are visible then. Holes that
+    /// are not filled yet, late rows and corrections of the [`World`](super::World) are as they are
+    /// at the moment. Prices are exact, trailing zeros dropped as in the API. Neither the wall nor
+    /// the list of symbols matters here: what was once there is the truth. Blocks the thread while
+    /// it works, about half a second for a month of ticks.
+    ///
+    /// # Errors
+    ///
+    /// [`TruthError`]: there is no such symbol, or `out` fails.
+    pub fn write_truth_as_of(
+        &self,
+        symbol: &Symbol,
+        kind: Kind,
+        range: EpochRange,
+        as_of: Epoch,
+        out: &mut impl Write,
+    ) -> Result<(), TruthError> {
         let id = self
-            .world()
+            .exchange()
             .market
             .find(symbol.as_str())
-            .ok_or_else(|| TruthError::UnknownSymbol(symbol.clone()))?;
+            .ok_or_else(|| TruthError::UnknownSymbol(symbol.to_string()))?;
         let written = match kind {
-            Kind::Ticks => self.write_ticks(id, range, out),
-            Kind::Candles(granularity) => self.write_candles(id, range, granularity.secs(), out),
+            Kind::Ticks => self.write_ticks(id, range, as_of, out),
+            Kind::Candles(granularity) => {
+                self.write_candles(id, range, granularity.secs(), as_of, out)
+            }
         };
         written.map_err(|source| TruthError::Write { symbol: symbol.clone(), source })
     }
@@ -59,14 +81,16 @@ impl Simulator {
         &self,
         id: InstrumentId,
         range: EpochRange,
+        as_of: Epoch,
         out: &mut impl Write,
     ) -> io::Result<()> {
-        let market = &self.world().market;
+        let market = &self.exchange().market;
         let decimals = market.instrument(id).decimals;
         writeln!(out, "epoch,quote")?;
-        let last = range.last().secs().min(self.now().secs());
+        let moment = as_of.secs();
+        let last = range.last().secs().min(market.life(id).horizon(moment));
         let mut line = String::new();
-        for block in market.tick_blocks(id, range.start().secs(), last) {
+        for block in market.tick_blocks(id, range.start().secs(), last, moment) {
             for row in block {
                 line.clear();
                 push_short(&mut line, row.pips, decimals);
@@ -81,20 +105,22 @@ impl Simulator {
         id: InstrumentId,
         range: EpochRange,
         width: i64,
+        as_of: Epoch,
         out: &mut impl Write,
     ) -> io::Result<()> {
         /// Candles worked out at a time.
         const STRETCH: i64 = 1000;
-        let market = &self.world().market;
+        let market = &self.exchange().market;
         let decimals = market.instrument(id).decimals;
         writeln!(out, "epoch,open,high,low,close")?;
-        let mut from = range.start().ceil_to(width, 0).secs();
-        let closed = self.now().plus(1 - width).secs();
-        let last = range.last().secs().min(closed - 1);
+        let grid = market.grid(id, width);
+        let (moment, visible) = (as_of.secs(), market.life(id).horizon(as_of.secs()));
+        let mut from = grid.ceil(range.start().secs());
+        let last = range.last().secs().min(moment - width);
         while from <= last {
             let to = last.min(from + STRETCH * width - 1);
-            let to = to.div_euclid(width) * width + width - 1;
-            for bar in market.newest_candles(id, from, to, width, usize::MAX) {
+            let to = grid.floor(to) + width - 1;
+            for bar in market.newest_candles(id, from, to.min(visible), width, moment, usize::MAX) {
                 write_bar(&bar, decimals, out)?;
             }
             from = to + 1;

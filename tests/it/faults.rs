@@ -172,7 +172,7 @@ const ENDERS: [Fault; 4] =
     [Fault::Refuse401, Fault::Refuse403, Fault::RefuseToken, Fault::TokenExpired];
 
 /// Faults that are answers in perfect form, only not true.
-const LIARS: [Fault; 2] = [Fault::ShortPage, Fault::Silent];
+const LIARS: [Fault; 3] = [Fault::ShortPage, Fault::NewestPart, Fault::Silent];
 
 /// Faults of a connection's upgrade; they need connections that die to be met more than once.
 fn is_of_upgrade(fault: Fault) -> bool {

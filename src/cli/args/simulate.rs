@@ -18,9 +18,12 @@ Exit codes: 0 served until it was told to stop, or printed, 1 the log or stdout 
 fn simulate_long_help() -> String {
     let faults = super::super::wiring::fault_list();
     let quirks = super::super::wiring::quirk_list();
+    let world = super::super::wiring::world_list();
     format!(
         "{SIMULATE_HELP}\n\nFaults, each with a probability or a range of epochs:\n{faults}\n\n\
-         Quirks, in which every answer differs from the API as it is known:\n{quirks}"
+         Quirks, in which every answer differs from the API as it is known:\n{quirks}\n\n\
+         Quirks of time, each with its value; SYMBOL may be `*`, a TIME (A, B) is an epoch, a day or\n\
+         a time like 2026-03-07T12:00:05Z, B is exclusive:\n{world}"
     )
 }
 
@@ -36,6 +39,9 @@ pub struct SimulateArgs {
     /// Print candles of this width in seconds
     #[arg(long, value_name = "SECONDS", requires = "dump")]
     pub granularity: Option<String>,
+    /// Print what history had at this epoch, day or time, whatever came later [default: --now]
+    #[arg(long, value_name = "EPOCH|DATE|TIME", requires = "dump", allow_negative_numbers = true)]
+    pub as_of: Option<String>,
     /// What is served.
     #[command(flatten)]
     pub market: MarketArgs,
@@ -105,8 +111,10 @@ pub struct ServeArgs {
     pub faults: Vec<String>,
     /// Differ from the API as it is known in this way; repeat for more
     ///
-    /// Every answer is like that. For trying out what notices it, above all `doctor`.
-    #[arg(long = "quirk", value_name = "NAME", value_delimiter = ',')]
+    /// Every answer is like that. For trying out what notices it, above all `doctor`. NAME=… says
+    /// what happens to a symbol, the clock or the history over time, like
+    /// hole=R_100@2026-03-07T10:00:00Z..2026-03-07T10:20:00Z@2026-03-08.
+    #[arg(long = "quirk", value_name = "NAME|NAME=…", value_delimiter = ',')]
     pub quirks: Vec<String>,
     /// Write each request to this file, as CSV, or as JSON lines if it ends in .jsonl
     #[arg(long, value_name = "FILE")]

@@ -14,7 +14,7 @@ use super::super::settings::Api;
 use super::super::settings::simulate::SimulateSettings;
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
-use super::super::wiring::Exchange;
+use super::super::wiring::{Exchange, NO_SUCH_SYMBOL};
 use super::Context;
 
 const STOPPING: &str = "stopping";
@@ -51,8 +51,7 @@ pub(crate) async fn run(
 
 fn cannot_dump(error: std::io::Error) -> Failure {
     if error.kind() == std::io::ErrorKind::InvalidInput {
-        return Failure::cannot_start(error)
-            .with_hint("name a symbol of the exchange, like `R_100`");
+        return Failure::cannot_start(error).with_hint(NO_SUCH_SYMBOL);
     }
     Failure::new(ExitCode::Incomplete, error)
 }

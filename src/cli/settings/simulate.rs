@@ -37,6 +37,8 @@ pub struct Dump {
     pub kind: Kind,
     /// From when to before when.
     pub range: EpochRange,
+    /// The moment whose history is printed; `None` is the one the clock starts at.
+    pub as_of: Option<Epoch>,
 }
 
 /// How the simulated exchange is to be.
@@ -70,7 +72,7 @@ pub struct SimulateSettings {
     pub holes: bool,
     /// Faults as `name=probability`, read by the exchange.
     pub faults: Vec<String>,
-    /// Names of quirks, read by the exchange.
+    /// Names of quirks and `NAME=…`, read by the exchange.
     pub quirks: Vec<String>,
     /// Recorded ticks.
     pub replays: Vec<ReplayFile>,
@@ -134,7 +136,8 @@ fn dump(args: &SimulateArgs, o: &Origins) -> Result<Option<Dump>, SettingsError>
             Kind::Candles(named("granularity", o, width.ok_or_else(|| bad_width(text)))?)
         }
     };
-    Ok(Some(Dump { symbol, kind, range }))
+    let as_of = named("as-of", o, args.as_of.as_deref().map(start_of_clock).transpose())?;
+    Ok(Some(Dump { symbol, kind, range, as_of }))
 }
 
 fn symbol_of(text: &str) -> Result<Symbol, BadValue> {
@@ -259,6 +262,8 @@ mod tests {
         assert_eq!(ticks.kind, Kind::Ticks);
         let candles = dump("--dump R_100 2026-03-01 2026-03-02 --granularity 60");
         assert_eq!(candles.kind, Kind::Candles(Granularity::MINUTE));
+        let as_of = dump("--dump R_100 2026-03-01 2026-03-02 --as-of 2026-03-07T12:00:05Z").as_of;
+        assert_eq!((as_of, ticks.as_of), (Some(Epoch::new(1_772_884_805)), None));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::Epoch;
 use crate::simulator::{
     FaultPlan, Limits, LoggedCall, LoggedEnd, Outcome, Quirk, Quirks, Replay, SimClock, Simulator,
-    SimulatorConfig, Straddle, TruthError,
+    SimulatorConfig, Straddle, TruthError, World,
 };
 
 use super::super::error::Failure;
@@ -38,7 +38,10 @@ impl Exchange {
             Failure::cannot_start(error).with_hint("`simulate --help` lists the faults")
         })?;
         let replays: Result<Vec<_>, _> = settings.replays.iter().map(read_replay).collect();
-        Ok(Self(Simulator::new(SimulatorConfig {
+        let (entries, names): (Vec<_>, Vec<_>) =
+            settings.quirks.iter().cloned().partition(|text| text.contains('='));
+        let world = world(&entries)?;
+        let exchange = Self(Simulator::new(SimulatorConfig {
             seed: settings.seed,
             clock: SimClock::scaled(now, settings.speed),
             page_cap: settings.page_cap,
@@ -55,11 +58,19 @@ impl Exchange {
             latency: settings.latency,
             holes: settings.holes,
             faults,
-            quirks: quirks(&settings.quirks)?,
+            quirks: quirks(&names)?,
+            world: world.clone(),
             replays: replays?,
             token: settings.token.as_ref().map(|token| token.reveal().to_owned()),
             ..SimulatorConfig::default()
-        })))
+        }));
+        match world.symbols().into_iter().find(|symbol| !exchange.0.knows(symbol)) {
+            None => Ok(exchange),
+            Some(symbol) => {
+                Err(Failure::cannot_start(TruthError::UnknownSymbol(symbol.to_owned()))
+                    .with_hint(NO_SUCH_SYMBOL))
+            }
+        }
     }
 
     /// Where an API is found on a port of this machine.
@@ -77,12 +88,14 @@ impl Exchange {
         dump: &Dump,
         mut out: &mut dyn Write,
     ) -> io::Result<()> {
-        self.0.write_truth(&dump.symbol, dump.kind, dump.range, &mut out).map_err(|error| {
-            match error {
+        let as_of = dump.as_of.unwrap_or(self.0.now());
+        let Dump { symbol, kind, range, .. } = dump;
+        self.0.write_truth_as_of(symbol, *kind, *range, as_of, &mut out).map_err(
+            |error| match error {
                 TruthError::Write { source, .. } => source,
                 TruthError::UnknownSymbol(_) => io::Error::new(io::ErrorKind::InvalidInput, error),
-            }
-        })
+            },
+        )
     }
 
     /// Serves until `stop`.
@@ -113,6 +126,15 @@ impl Exchange {
         }
         Ok(())
     }
+}
+
+/// What to do about a symbol that is not there.
+pub(in crate::cli) const NO_SUCH_SYMBOL: &str = "name a symbol of the exchange, like `R_100`";
+
+fn world(entries: &[String]) -> Result<World, Failure> {
+    World::parse(entries).map_err(|error| {
+        Failure::cannot_start(error).with_hint("`simulate --help` lists the quirks")
+    })
 }
 
 fn quirks(names: &[String]) -> Result<Quirks, Failure> {

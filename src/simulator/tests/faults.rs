@@ -41,6 +41,7 @@ async fn spoiled_rows_differ_from_the_true_page_in_the_promised_way() {
 
     let spoiled = |fault| async move { ticks_of(&first_answer(fault).await.unwrap()) };
     assert_eq!(spoiled(Fault::ShortPage).await, good[7..]);
+    assert_eq!(spoiled(Fault::NewestPart).await, good[4..]);
     assert!(spoiled(Fault::Silent).await.is_empty());
     let unsorted = spoiled(Fault::Unsorted).await;
     assert!(unsorted[0].0 > unsorted[1].0);
@@ -61,6 +62,10 @@ async fn spoiled_rows_differ_from_the_true_page_in_the_promised_way() {
     assert!(long.iter().zip(&good).all(|(a, b)| a.0 == b.0 && value(&a.1) == value(&b.1)));
     let past = spoiled(Fault::PastRows).await;
     assert_eq!((past.len(), past[0].0), (11, NOW - 18 - 3600));
+    let before = spoiled(Fault::RowBefore).await;
+    assert_eq!((before.len(), before[0].0), (11, NOW - 18 - 1));
+    let behind = spoiled(Fault::RowBehind).await;
+    assert_eq!((behind.len(), behind[10].0), (11, NOW + 1));
     let unequal = first_answer(Fault::UnequalLengths).await.unwrap();
     assert_eq!(unequal["history"]["prices"].as_array().unwrap().len(), 9);
 }
@@ -95,6 +100,8 @@ async fn candles_are_spoiled_as_well() {
     assert_eq!(bars(Fault::StringEpochs).await[0]["epoch"], json!((NOW - 600).to_string()));
     assert_eq!(bars(Fault::ZeroPrice).await[5]["close"], 0);
     assert_eq!(bars(Fault::PastRows).await[0]["epoch"], NOW - 600 - 3600);
+    assert_eq!(bars(Fault::RowBefore).await[0]["epoch"], NOW - 660);
+    assert_eq!(bars(Fault::RowBehind).await[10]["epoch"], NOW - 1 + 60);
 }
 
 #[tokio::test(start_paused = true)]

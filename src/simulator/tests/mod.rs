@@ -3,6 +3,7 @@
 mod facts;
 mod faults;
 mod sessions;
+mod world;
 
 use std::sync::Arc;
 use std::time::Duration;

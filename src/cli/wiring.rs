@@ -122,11 +122,11 @@ pub(super) fn verify(settings: &VerifySettings, with_report: bool) -> Result<Che
             n_equal: n_bars(|counts| counts.equal),
             n_edge: n_bars(|counts| counts.edge),
         }),
-        report: with_report
-            .then(|| serde_json::to_value(&report))
-            .transpose()
-            .map_err(Failure::cannot_start)?
-            .unwrap_or_default(),
+        report: if with_report {
+            super::report::verify::details(&report, &settings.root)
+        } else {
+            Value::Null
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 //! No I/O, no async runtime, no clock. Everything else in the crate may import this
 //! folder; it imports nothing of ours.
 
+pub mod advice;
 pub mod calendar;
 pub mod coverage;
 pub mod defect;
@@ -18,7 +19,9 @@ pub mod store;
 pub mod thresholds;
 pub mod time;
 pub mod watermark;
+mod words;
 
+pub use advice::{Advice, Place};
 pub use calendar::{Session, TradingDay, TradingHours, Weekday};
 pub use coverage::{Coverage, CoverageRange, CoverageState, RangeSet};
 pub use defect::{Defect, DefectCounts};

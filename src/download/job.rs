@@ -6,9 +6,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::domain::{
-    DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, Page, PartitionKey,
-    Publication, Published, RangeSet, Record, Restatements, Segment, SegmentNotes, Severity,
-    SilenceFacts,
+    DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, FindingState, Page,
+    PartitionKey, Publication, Published, RangeSet, Record, Restatements, Segment, SegmentNotes,
+    Severity, SilenceFacts,
 };
 
 use super::DownloadOptions;
@@ -73,6 +73,8 @@ impl<R: Record> PartitionJob<R> {
             let expected = format!("an answer for {range}");
             let found = "the source no longer offers it";
             Finding::error(FindingKind::LostBehindWall, &key, expected, found)
+                .in_partition(&key)
+                .at(range)
         };
         let findings = lost.iter().map(finding).collect();
         Self {
@@ -228,6 +230,7 @@ impl<R: Record> PartitionJob<R> {
     }
 
     fn note_finding(&mut self, finding: Finding) {
+        let finding = finding.in_partition(&self.key);
         if self.findings.contains(&finding) {
             return;
         }
@@ -241,19 +244,19 @@ impl<R: Record> PartitionJob<R> {
     /// What was published stays, but the wish to compare it is not fulfilled.
     fn note_not_compared(&mut self, range: EpochRange) {
         for range in self.settled.within(range).iter() {
-            self.note_finding(Finding::error(
-                FindingKind::CoverageMissing,
-                &self.key,
-                format!("a second answer for {range}"),
-                "none; what was published stays",
-            ));
+            let expected = format!("a second answer for {range}");
+            let found = "none; what was published stays";
+            let finding = Finding::error(FindingKind::NotCompared, &self.key, expected, found);
+            self.note_finding(finding.at(range));
         }
     }
 
     /// A disagreement that was overcome by asking again is no error any more.
     fn withdraw(&mut self, finding: Finding) {
+        let finding = finding.in_partition(&self.key);
         for known in self.findings.iter_mut().filter(|known| **known == finding) {
             known.severity = Severity::Warning;
+            known.state = FindingState::Settled;
             known.found.push_str("; asked once more, the source agreed with what is kept");
         }
         self.withdrawn.push(finding);

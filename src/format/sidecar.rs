@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::domain::{
-    Coverage, CoverageRange, CoverageState, Epoch, Finding, Gap, GapRules, PartitionState, Symbol,
+    Coverage, CoverageRange, CoverageState, Epoch, Finding, Gap, GapRules, Granularity, Kind,
+    PartitionKey, PartitionState, Series, Symbol,
 };
 
 use super::digest::DayDigest;
@@ -153,7 +154,22 @@ impl Sidecar {
     ///
     /// If it is not JSON, or a key that every version has is missing.
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        let mut sidecar: Self = serde_json::from_slice(bytes)?;
+        let key = sidecar.key();
+        for finding in &mut sidecar.findings {
+            finding.partition = finding.partition.take().or_else(|| key.clone());
+        }
+        Ok(sidecar)
+    }
+
+    /// The partition it says it is about; files of the Python tool do not say which month.
+    fn key(&self) -> Option<PartitionKey> {
+        let month = self.month.as_ref()?.parse().ok()?;
+        let kind = match self.granularity {
+            Some(secs) => Kind::Candles(Granularity::try_from(secs).ok()?),
+            None => Kind::Ticks,
+        };
+        Some(PartitionKey { series: Series { symbol: self.symbol.clone(), kind }, month })
     }
 }
 

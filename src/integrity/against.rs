@@ -12,24 +12,20 @@
 use serde::Serialize;
 
 use crate::domain::{
-    Candle, Epoch, EpochRange, Finding, FindingKind, Kind, PartitionKey, RangeSet, Series, Tick,
+    Advice, Candle, Epoch, EpochRange, Finding, FindingKind, Kind, PartitionKey, RangeSet, Series,
+    Tick,
 };
 use crate::format::Layout;
 
 use super::checks::rows::has_rows;
+use super::checks::shown;
 use super::checks::tally::Tally;
-use super::checks::{info, shown};
 use super::doubted::Doubted;
 use super::reader::{ParquetFile, ReadError, RowBatches};
 use super::record::CheckedRecord;
 
 /// Findings of one kind that name their place; the others are counted.
 const MAX_NAMED: usize = 5;
-
-const DEEPLY: &str = "run `titan-download repair --deep`";
-
-const ASK_AGAIN: &str =
-    "run `titan-download repair --deep`; what the source answers alike every time stays";
 
 /// Which bar a tick on the border of two belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,9 +96,9 @@ pub(crate) fn compare(layout: &Layout, place: &str, candles: &PartitionKey) -> C
         Ok(()) => comparison.finish(place),
         Err(stop) => {
             let expected = "ticks and candles that can be read side by side";
-            let finding = info(FindingKind::CandleMismatch, place, expected, shown(stop));
-            let repair = "deal with the findings of both files first";
-            Compared { findings: vec![finding.with_repair(repair)], ..Compared::default() }
+            let finding = Finding::info(FindingKind::CandleMismatch, place, expected, shown(stop));
+            let findings = vec![finding.advise(Advice::OthersFirst)];
+            Compared { findings, ..Compared::default() }
         }
     }
 }
@@ -293,13 +289,14 @@ impl Holes {
     fn close(&mut self) {
         if let Some((hole, n)) = self.open.take() {
             let what = self.what;
-            self.tally.note(hole.start(), || format!("{what} {hole}, {n} bars"));
+            let found = || format!("{what} {hole}, {n} bars");
+            self.tally.note_until(hole.start(), hole.end(), found);
         }
     }
 
     fn into_findings(mut self, place: &str, findings: &mut Vec<Finding>) {
         self.close();
-        self.tally.into_findings(place, DEEPLY, findings);
+        self.tally.into_findings(place, Some(Advice::RepairDeep), findings);
     }
 }
 
@@ -416,10 +413,10 @@ impl Comparison {
             self.n_closes += u64::from(closes);
             let found = || "one that leaves out or adds the tick on a border".to_owned();
             if !opens {
-                self.edge_opens.note(start, found);
+                self.edge_opens.note_until(start, start.plus(self.width), found);
             }
             if !closes {
-                self.edge_closes.note(start, found);
+                self.edge_closes.note_until(start, start.plus(self.width), found);
             }
             return;
         }
@@ -431,12 +428,12 @@ impl Comparison {
         };
         let found = || format!("candle {}, ticks {}", text(&candle), text(&own));
         if candle.reach_around(&own) && !is_full {
-            self.ticks_missing.note(start, found);
+            self.ticks_missing.note_until(start, start.plus(self.width), found);
             self.of_ticks.note(start);
         } else {
             self.of_ticks.note(start);
             self.of_candles.note(start);
-            self.different.note(start, found);
+            self.different.note_until(start, start.plus(self.width), found);
         }
     }
 
@@ -460,9 +457,9 @@ impl Comparison {
         let mut findings = Vec::new();
         self.without_ticks.into_findings(place, &mut findings);
         self.candle_missing.into_findings(place, &mut findings);
-        self.ticks_missing.into_findings(place, ASK_AGAIN, &mut findings);
-        self.different.into_findings(place, ASK_AGAIN, &mut findings);
-        edge.into_findings(place, "", &mut findings);
+        self.ticks_missing.into_findings(place, Some(Advice::RepairDeep), &mut findings);
+        self.different.into_findings(place, Some(Advice::RepairDeep), &mut findings);
+        edge.into_findings(place, None, &mut findings);
         Compared {
             counts: Some(counts),
             findings,

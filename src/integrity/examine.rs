@@ -3,15 +3,16 @@
 use std::path::Path;
 
 use crate::domain::{
-    Candle, Epoch, Finding, FindingKind, Gap, Kind, PartitionKey, RangeSet, SilenceFacts, Tick,
+    Advice, Candle, Epoch, Finding, FindingKind, Gap, Kind, PartitionKey, RangeSet, SilenceFacts,
+    Tick,
 };
 use crate::format::{Footer, FooterError};
 
 use super::checks::footer::{check_declared_rows, check_footer, check_rows_of_footer};
 use super::checks::rows::{RowChecks, RowPromises, RowsSeen, has_rows};
 use super::checks::schema::{Writer, check_schema};
+use super::checks::shown;
 use super::checks::tally::Tally;
-use super::checks::{REPLACE, info, shown};
 use super::gaps::{GapFinder, GapsSeen, unexplained};
 use super::reader::{ParquetFile, ReadError, RowBatches};
 use super::record::CheckedRecord;
@@ -118,11 +119,11 @@ impl Examined {
                 self.is_too_new = matches!(error, FooterError::TooNew(_));
                 let expected = "a footer this build can read";
                 let finding = Finding::error(FindingKind::FooterMismatch, place, expected, &error);
-                let repair = match error {
-                    FooterError::TooNew(_) => "use the newer build that wrote it",
-                    _ => REPLACE,
+                let advice = match error {
+                    FooterError::TooNew(_) => Advice::Upgrade,
+                    _ => Advice::RepairRows,
                 };
-                self.findings.push(finding.with_repair(repair));
+                self.findings.push(finding.advise(advice));
             }
         }
         Writer::Ours
@@ -151,7 +152,7 @@ impl Examined {
             let expected = format!("{declared_rows} rows as its Parquet metadata says");
             let found = format!("{} rows", rows.n_rows);
             let finding = Finding::error(FindingKind::RecordCount, place, expected, found);
-            self.findings.push(finding.with_repair(REPLACE));
+            self.findings.push(finding.advise(Advice::RepairRows));
         }
         if let Some(footer) = &self.footer {
             self.findings.extend(check_rows_of_footer(place, footer, &rows));
@@ -169,14 +170,14 @@ impl Examined {
         let mut doubts = Tally::warnings(FindingKind::UnexplainedGap, expected, MAX_NAMED_GAPS);
         for gap in unexplained(&seen.gaps) {
             let n_secs = gap.end.since(gap.start);
-            doubts.note(gap.start, || format!("no row for {n_secs} s, until {}", gap.end));
+            let found = || format!("no row for {n_secs} s, until {}", gap.end);
+            doubts.note_until(gap.start, gap.end, found);
         }
-        let repair = "run `titan-download repair`; a silence that another run meets is confirmed";
-        doubts.into_findings(place, repair, &mut self.findings);
+        doubts.into_findings(place, Some(Advice::AskAboutSilence), &mut self.findings);
         if seen.is_cut {
             let expected = "silences that a list can hold";
             let found = format!("more; the longest {} are listed", seen.gaps.len());
-            self.findings.push(info(FindingKind::UnexplainedGap, place, expected, found));
+            self.findings.push(Finding::info(FindingKind::UnexplainedGap, place, expected, found));
         }
         self.gaps = seen.gaps;
         self.gaps_detected = seen.gaps_detected;
@@ -276,5 +277,5 @@ fn unreadable(place: &str, error: &ReadError) -> Finding {
         ReadError::Nulls(_) | ReadError::Column(_) => FindingKind::Schema,
         _ => FindingKind::Unreadable,
     };
-    Finding::error(kind, place, "a whole Parquet file", shown(error)).with_repair(REPLACE)
+    Finding::error(kind, place, "a whole Parquet file", shown(error)).advise(Advice::RepairRows)
 }

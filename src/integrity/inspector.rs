@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use crate::domain::{
-    Finding, FindingKind, Inspection, PartitionInspector, PartitionKey, SilenceFacts,
+    Advice, Finding, FindingKind, Inspection, PartitionInspector, PartitionKey, SilenceFacts,
 };
 
-use super::checks::REPLACE;
 use super::examine::{Subject, examine};
 
 /// Checks a partition file and its footer in one pass over its rows; the sidecar is not there yet.
@@ -31,12 +30,13 @@ impl PartitionInspector for PartitionChecker {
             // In an archive such a file is another tool's; here it is one that was just written.
             let expected = "a file with the footer of titan-download";
             let finding = Finding::error(FindingKind::FooterMismatch, place, expected, "none");
-            examined.findings.push(finding.with_repair(REPLACE));
+            examined.findings.push(finding.advise(Advice::RepairRows));
         }
+        let own = |finding: Finding| finding.in_partition(key);
         Inspection {
             gaps: examined.gaps,
             gaps_detected: examined.gaps_detected,
-            findings: examined.findings,
+            findings: examined.findings.into_iter().map(own).collect(),
         }
     }
 }

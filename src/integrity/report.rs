@@ -1,10 +1,8 @@
 //! What a check of a whole archive saw.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::domain::{Finding, Gap, GapClass, PartitionState, Severity};
+use crate::domain::{Finding, Gap, GapClass, PartitionKey, PartitionState, Severity};
 
 use super::against::AgainstTicks;
 
@@ -26,6 +24,8 @@ pub struct Report {
 /// What was seen in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PartitionReport {
+    /// Which partition.
+    pub key: PartitionKey,
     /// The Parquet file relative to the root, with `/` between its parts.
     pub path: String,
     /// Rows in it; 0 if they could not be read to the end.
@@ -75,15 +75,6 @@ impl GapCounts {
     }
 }
 
-/// A path as it can be typed.
-fn shell_word(path: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@".contains(c);
-    match path.chars().all(is_plain) && !path.starts_with('-') {
-        true => path.to_owned(),
-        false => format!("'{}'", path.replace('\'', "'\\''")),
-    }
-}
-
 impl Report {
     /// Sums up what was seen.
     pub(crate) fn new(partitions: Vec<PartitionReport>, findings: Vec<Finding>) -> Self {
@@ -94,16 +85,6 @@ impl Report {
         report.n_errors = n_errors as u64;
         report.n_warnings = n_warnings as u64;
         report
-    }
-
-    /// Names the folder where a finding says what to do, so that it can be typed as it stands.
-    pub(crate) fn name_root(&mut self, root: &Path) {
-        let partitions = self.partitions.iter_mut().flat_map(|p| &mut p.findings);
-        for finding in self.findings.iter_mut().chain(partitions) {
-            let folder = shell_word(&root.display().to_string());
-            let command = format!("`titan-download repair {folder}");
-            finding.repair = finding.repair.replace("`titan-download repair", &command);
-        }
     }
 
     /// Every finding, those of the archive first, then partition by partition.

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::domain::{
-    AskReason, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap, GapClass, PartitionKey,
-    RangeSet, SilenceFacts, Symbol,
+    Advice, AskReason, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap, GapClass,
+    PartitionKey, RangeSet, SilenceFacts, Symbol,
 };
 use crate::format::{Footer, Layout, Sidecar};
 
 use super::against::compare;
+use super::checks::shown;
 use super::checks::sidecar::{SidecarPromises, check_sidecar};
-use super::checks::{REPLACE, RUN_AGAIN, info, shown};
 use super::evidence::{Looked, orphan, ticks_of};
 use super::examine::{Examined, Subject, examine, examine_footer};
 use super::options::{Depth, VerifyOptions};
@@ -31,9 +31,6 @@ const MAX_LISTED_GAPS: usize = 1_000;
 
 /// Findings of one partition that a report lists: the worst. The others are counted.
 const MAX_LISTED_FINDINGS: usize = 200;
-
-/// What to do with a file of another tool.
-const ADOPT: &str = "run `titan-download adopt`, then download its months once";
 
 /// Checks every partition of the archive at `root`. Blocks; reads only.
 ///
@@ -51,7 +48,8 @@ pub fn assess(root: &Path, options: &VerifyOptions) -> (Report, Vec<Evidence>) {
     let (partitions, orphans): (Vec<_>, Vec<_>) =
         walked.places.into_iter().filter(is_wanted).partition(|place| place.has_parquet);
     let mut findings = walked.findings;
-    findings.extend(orphans.iter().map(|place| without_parquet(&sidecar_path(&place.key))));
+    findings
+        .extend(orphans.iter().map(|place| without_parquet(&place.key, &sidecar_path(&place.key))));
     let checked = on_threads(options.threads, &partitions, |place: &Place| {
         verify_partition(&layout, &place.key, options)
     });
@@ -77,9 +75,7 @@ pub fn assess(root: &Path, options: &VerifyOptions) -> (Report, Vec<Evidence>) {
         let unknown = Evidence::unknown(key.clone());
         evidence.entry(key).or_insert(unknown).is_staged = true;
     }
-    let mut report = Report::new(reports, findings);
-    report.name_root(root);
-    (report, evidence.into_values().collect())
+    (Report::new(reports, findings), evidence.into_values().collect())
 }
 
 /// One partition as it was checked.
@@ -173,7 +169,7 @@ fn verify_partition(
             let expected = "a readable sidecar";
             let kind = FindingKind::SidecarMismatch;
             let finding = Finding::error(kind, subject, expected, shown(error));
-            findings.push(finding.with_repair(RUN_AGAIN));
+            findings.push(finding.advise(Advice::Repair));
         }
     }
     let compared = match options.depth {
@@ -181,6 +177,7 @@ fn verify_partition(
         Depth::Fast | Depth::Full => Default::default(),
     };
     findings.extend(compared.findings);
+    findings.iter_mut().for_each(|finding| finding.partition = Some(key.clone()));
     let says_hash = sidecar.is_some_and(|sidecar| sidecar.sha256.is_some());
     let evidence = Looked {
         key,
@@ -195,10 +192,11 @@ fn verify_partition(
     let declared = examined.declared_rows.and_then(|rows| u64::try_from(rows).ok());
     let fast_rows = declared.filter(|_| options.depth == Depth::Fast);
     let report = PartitionReport {
+        key: key.clone(),
         rows: examined.rows.as_ref().map(|rows| rows.n_rows).or(fast_rows).unwrap_or(0),
         state: sidecar.and_then(|sidecar| sidecar.state),
         inherited: examined.is_foreign,
-        findings: the_worst(&place, findings),
+        findings: the_worst(key, &place, findings),
         gap_counts: GapCounts::of(&examined.gaps),
         gaps: the_longest(examined.gaps),
         against_ticks: compared.counts,
@@ -208,7 +206,7 @@ fn verify_partition(
 }
 
 /// The worst findings, worst first if they are many, and how many more there are.
-fn the_worst(place: &str, mut findings: Vec<Finding>) -> Vec<Finding> {
+fn the_worst(key: &PartitionKey, place: &str, mut findings: Vec<Finding>) -> Vec<Finding> {
     let n_more = findings.len().saturating_sub(MAX_LISTED_FINDINGS);
     if n_more > 0 {
         findings.sort_by_key(|finding| Reverse(finding.severity));
@@ -216,7 +214,8 @@ fn the_worst(place: &str, mut findings: Vec<Finding>) -> Vec<Finding> {
         findings.truncate(MAX_LISTED_FINDINGS);
         let expected = format!("at most {MAX_LISTED_FINDINGS} findings");
         let found = format!("{n_more} more, none worse than those listed");
-        findings.push(info(kind, place, expected, found));
+        let rest = Finding::info(kind, place, expected, found).times(n_more as u64);
+        findings.push(rest.in_partition(key));
     }
     findings
 }
@@ -251,7 +250,7 @@ fn sidecar_findings(
         let subject = parquet_path(key);
         let expected = "a file that can be hashed";
         let finding = Finding::error(FindingKind::Unreadable, subject, expected, error);
-        findings.push(finding.with_repair(REPLACE));
+        findings.push(finding.advise(Advice::RepairRows));
     }
     let promises = SidecarPromises {
         place: &place,
@@ -298,7 +297,7 @@ fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
 fn inherited(place: &str) -> Finding {
     let expected = "a file that proves itself";
     let found = "one of another tool: inherited, not certified";
-    Finding::warning(FindingKind::ForeignRows, place, expected, found).with_repair(ADOPT)
+    Finding::warning(FindingKind::ForeignRows, place, expected, found).advise(Advice::Adopt)
 }
 
 /// What was taken over from another tool and not asked again.
@@ -310,17 +309,16 @@ fn taken_over(place: &str, footer: &Footer) -> Option<Finding> {
         n => format!("{n} ranges inherited from another tool, first {first}"),
     };
     let expected = "an answer of the source for each second";
-    let repair = "nothing, unless the source still offers it: then run the same download again";
     let finding = Finding::warning(FindingKind::ForeignRows, place, expected, found);
-    Some(finding.with_repair(repair))
+    Some(finding.at(first).advise(Advice::Download))
 }
 
 fn without_sidecar(place: &str, is_foreign: bool) -> Finding {
     let (kind, expected) = (FindingKind::SidecarMissing, "a sidecar beside it");
     if is_foreign {
-        return Finding::warning(kind, place, expected, "none").with_repair(ADOPT);
+        return Finding::warning(kind, place, expected, "none").advise(Advice::Adopt);
     }
-    Finding::error(kind, place, expected, "none; the file may still be good").with_repair(RUN_AGAIN)
+    Finding::error(kind, place, expected, "none; the file may still be good").advise(Advice::Repair)
 }
 
 fn parquet_path(key: &PartitionKey) -> String {

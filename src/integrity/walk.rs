@@ -10,10 +10,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Finding, FindingKind, Kind, Month, PartitionKey, Series, Symbol};
+use crate::domain::{Advice, Finding, FindingKind, Kind, Month, PartitionKey, Series, Symbol};
 use crate::format::Layout;
 
-use super::checks::{REPLACE, RUN_AGAIN, info, shown};
+use super::checks::shown;
 use super::survey::Staged;
 
 /// How the names of unfinished files end.
@@ -106,13 +106,12 @@ impl Walk {
         let ends_with = |suffix| name.to_str().is_some_and(|name| name.ends_with(suffix));
         let finding = if ends_with(DRAFT_SUFFIX) {
             let found = "the unfinished file of a run that ended, or of one at work";
-            info(FindingKind::Leftover, path, expected, found).with_repair(RUN_AGAIN)
+            Finding::info(FindingKind::Leftover, path, expected, found).advise(Advice::Repair)
         } else if ends_with(".parquet") {
             let found = "a Parquet file that is no partition, but that other readers take for one";
-            Finding::warning(FindingKind::Stranger, path, expected, found)
-                .with_repair("move it out of the folder")
+            Finding::warning(FindingKind::Stranger, path, expected, found).advise(Advice::MoveOut)
         } else {
-            info(FindingKind::Stranger, path, expected, "something else")
+            Finding::info(FindingKind::Stranger, path, expected, "something else")
         };
         self.findings.push(finding);
     }
@@ -123,7 +122,7 @@ impl Walk {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
             let expected = "a file or folder of the archive";
             let finding = Finding::error(FindingKind::Stranger, place, expected, "a symbolic link");
-            self.findings.push(finding.with_repair("put what it leads to in its place"));
+            self.findings.push(finding.advise(Advice::ReplaceLink));
         }
     }
 
@@ -153,8 +152,8 @@ impl Walk {
             self.lost(layout, key);
             let expected = "every answer in its published month";
             let found = format!("{n_files} files that wait in the staging");
-            let finding = info(FindingKind::Leftover, key, expected, found);
-            self.findings.push(finding.with_repair(RUN_AGAIN));
+            let finding = Finding::info(FindingKind::Leftover, key, expected, found);
+            self.findings.push(finding.in_partition(key).advise(Advice::Repair));
         }
     }
 
@@ -166,7 +165,8 @@ impl Walk {
             let found = format!("{} s lost with their file, first {first}", lost.len_secs());
             let expected = "an answer for every second that was held once";
             let finding = Finding::error(FindingKind::CoverageMissing, key, expected, found);
-            self.findings.push(finding.with_repair(RUN_AGAIN));
+            let finding = finding.in_partition(key).at(first);
+            self.findings.push(finding.advise(Advice::Repair));
         }
     }
 
@@ -177,21 +177,25 @@ impl Walk {
         list_files(&root, QUARANTINE_DEPTH, &mut files);
         files.sort_unstable();
         let expected = "nothing set aside";
-        let repair = "look at it; what it held is asked again by the next run over its month";
         for file in files.iter().take(MAX_NAMED_SET_ASIDE) {
             let path = file.strip_prefix(layout.root()).unwrap_or(file);
-            let finding = info(
+            let finding = Finding::info(
                 FindingKind::Leftover,
                 shown(path.display()),
                 expected,
                 "a file that could not be trusted",
             );
-            self.findings.push(finding.with_repair(repair));
+            self.findings.push(finding.advise(Advice::LookAtFile));
         }
         if let Some(more) = files.len().checked_sub(MAX_NAMED_SET_ASIDE).filter(|more| *more > 0) {
             let found = format!("{more} files more");
             let path = root.strip_prefix(layout.root()).unwrap_or(&root);
-            self.findings.push(info(FindingKind::Leftover, path.display(), expected, found));
+            self.findings.push(Finding::info(
+                FindingKind::Leftover,
+                path.display(),
+                expected,
+                found,
+            ));
         }
     }
 
@@ -203,7 +207,7 @@ impl Walk {
         list().unwrap_or_else(|error| {
             let expected = "a folder that can be listed";
             let finding = Finding::error(FindingKind::Unreadable, place, expected, error);
-            self.findings.push(finding.with_repair("check its permissions, and what lies there"));
+            self.findings.push(finding.advise(Advice::CheckPermissions));
             BTreeSet::new()
         })
     }
@@ -235,8 +239,9 @@ fn list_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) {
 }
 
 /// The finding for a sidecar whose Parquet file is gone.
-pub(crate) fn without_parquet(path: &str) -> Finding {
+pub(crate) fn without_parquet(key: &PartitionKey, path: &str) -> Finding {
     let expected = "the Parquet file this sidecar describes";
     Finding::error(FindingKind::SidecarMismatch, path, expected, "no such file")
-        .with_repair(REPLACE)
+        .in_partition(key)
+        .advise(Advice::RepairRows)
 }

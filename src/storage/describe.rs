@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Coverage, CoverageRange, CoverageState, Epoch, Finding, FindingKind, Gap, GapClass, Inspection,
-    Kind, Month, PartitionState, RangeSet, SilenceFacts,
+    Coverage, CoverageRange, CoverageState, Epoch, Finding, FindingState, Gap, GapClass,
+    Inspection, Kind, Month, PartitionState, RangeSet, SilenceFacts,
 };
 use crate::format::sidecar::SCHEMA_VERSION;
 use crate::format::{FORMAT_VERSION, Sidecar, SidecarCoverage};
 
-use super::adopt::AS_FOUND;
 use super::encode::FileFacts;
 use super::segment::StagedSegment;
 
@@ -148,17 +147,8 @@ pub(super) fn carry_classes(gaps: &mut [Gap], confirmed_before: &RangeSet) {
 
 /// Findings of the previous sidecar that nothing in the file itself could tell again.
 pub(super) fn kept_findings(old: Option<&Sidecar>) -> impl Iterator<Item = &Finding> {
-    let is_kept = |finding: &&Finding| {
-        matches!(
-            finding.kind,
-            FindingKind::Restatement
-                | FindingKind::ConflictingTick
-                | FindingKind::ForeignRows
-                | FindingKind::StagingSetAside
-                | FindingKind::LostBehindWall
-                | FindingKind::Substituted
-        ) || finding.subject.ends_with(AS_FOUND)
-    };
+    let is_kept =
+        |finding: &&Finding| finding.kind.is_of_answers() || finding.state != FindingState::Open;
     old.map(|old| old.findings.as_slice()).unwrap_or_default().iter().filter(is_kept)
 }
 
@@ -166,7 +156,7 @@ pub(super) fn kept_findings(old: Option<&Sidecar>) -> impl Iterator<Item = &Find
 pub(super) fn without_repetitions(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
     let mut unique: Vec<Finding> = Vec::new();
     for finding in findings {
-        if !unique.contains(&finding) {
+        if !unique.iter().any(|known| known.says_the_same_as(&finding)) {
             unique.push(finding);
         }
     }

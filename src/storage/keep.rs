@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::domain::{Epoch, Finding, FindingKind, PartitionKey, Severity, StoreError};
+use crate::domain::{EpochRange, Finding, FindingKind, FindingState, PartitionKey, StoreError};
 use crate::format::Sidecar;
 
 use super::ParquetStore;
@@ -58,49 +58,32 @@ pub(super) fn accepted(key: &PartitionKey, rows: &Accepted, kept: Option<&Path>)
     let place = kept
         .map_or("in quarantine already".to_owned(), |kept| format!("kept as `{}`", kept.display()));
     let count = if rows.n_rows == 1 { "1 row".into() } else { format!("{} rows", rows.n_rows) };
-    Finding::info(
-        FindingKind::Restatement,
-        key,
-        "the newer prices of the source, as was asked for",
-        format!("{count} changed{span}; the file before is {place}"),
-    )
+    let finding = accepting(key, format!("{count} changed{span}; the file before is {place}"));
+    Finding {
+        at: rows.first.zip(rows.last).and_then(|(a, b)| EpochRange::inclusive(a, b)),
+        ..finding
+    }
 }
 
 /// Says that newer prices were asked for and that there are none.
 pub(super) fn nothing_restated(key: &PartitionKey) -> Finding {
+    accepting(key, "no row for which it names another price".to_owned())
+}
+
+fn accepting(key: &PartitionKey, found: String) -> Finding {
     let expected = "the newer prices of the source, as was asked for";
-    Finding::info(
-        FindingKind::Restatement,
-        key,
-        expected,
-        "no row for which it names another price",
-    )
+    Finding::info(FindingKind::Restatement, key, expected, found)
+        .in_partition(key)
+        .in_state(FindingState::Accepted)
 }
 
 /// Tells whether newer prices were accepted, and nothing was refused or left unasked since.
 pub(super) fn is_accepted(sidecar: &Sidecar) -> bool {
-    let stands = |finding: &Finding| {
-        finding.severity == Severity::Error
-            && matches!(finding.kind, FindingKind::Restatement | FindingKind::CoverageMissing)
-    };
+    let stands = |f: &Finding| f.is_open_restatement() || f.kind == FindingKind::NotCompared;
     sidecar.findings.iter().any(says_accepted) && !sidecar.findings.iter().any(stands)
 }
 
 /// Tells whether `finding` is one of [`accepted`] or [`nothing_restated`].
 pub(super) fn says_accepted(finding: &Finding) -> bool {
-    finding.kind == FindingKind::Restatement && finding.severity == Severity::Info
-}
-
-/// Tells whether an old refusal is settled, now that the prices of the seconds that `is_asked`
-/// tells of were taken as the source names them. `None` stands for all of them.
-pub(super) fn is_settled(finding: &Finding, is_asked: impl Fn(Option<Epoch>) -> bool) -> bool {
-    finding.kind == FindingKind::Restatement
-        && finding.severity == Severity::Error
-        && is_asked(epoch_of(&finding.subject))
-}
-
-/// The epoch of a subject like `R_100 ticks 2026-03 at 2026-03-01T00:00:02Z`.
-fn epoch_of(subject: &str) -> Option<Epoch> {
-    let (_, text) = subject.rsplit_once(" at ")?;
-    chrono::DateTime::parse_from_rfc3339(text).ok().map(|utc| Epoch::new(utc.timestamp()))
+    finding.kind == FindingKind::Restatement && finding.state == FindingState::Accepted
 }

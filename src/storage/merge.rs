@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 
 use crate::domain::{
-    Epoch, Finding, FindingKind, PartitionKey, Record, Restatements, Severity, StoreError,
+    Advice, Epoch, EpochRange, Finding, FindingKind, PartitionKey, Record, Restatements, Severity,
+    StoreError,
 };
 use crate::format::RowsDigests;
 
@@ -245,7 +246,7 @@ impl Accepted {
 
 /// Collects findings, a few of each sort by name and the rest by number.
 struct Remarks {
-    subject: String,
+    key: PartitionKey,
     restated: Sort,
     conflicting: Sort,
     vanished: Sort,
@@ -264,7 +265,7 @@ struct Sort {
 impl Remarks {
     fn new(key: &PartitionKey) -> Self {
         Self {
-            subject: key.to_string(),
+            key: key.clone(),
             restated: Sort::new(
                 Severity::Error,
                 FindingKind::Restatement,
@@ -285,24 +286,24 @@ impl Remarks {
 
     fn restated<R: Record>(&mut self, kept: &R, refused: &R) {
         let text = || (format!("the published {}", prices(kept)), prices(refused));
-        self.restated.add(&self.subject, kept.epoch(), text);
+        self.restated.add(&self.key, kept.epoch(), text);
     }
 
     fn conflicting<R: Record>(&mut self, kept: &R, refused: &R) {
         let text = || (format!("one price; kept was {}", prices(kept)), prices(refused));
-        self.conflicting.add(&self.subject, kept.epoch(), text);
+        self.conflicting.add(&self.key, kept.epoch(), text);
     }
 
     fn vanished<R: Record>(&mut self, row: &R) {
         let found = "no such row in the new answer; the published row stays";
         let text = || (format!("the published {}", prices(row)), found.to_owned());
-        self.vanished.add(&self.subject, row.epoch(), text);
+        self.vanished.add(&self.key, row.epoch(), text);
     }
 
     fn into_findings(self) -> Vec<Finding> {
-        let subject = self.subject;
+        let key = self.key;
         let sorts = [self.restated, self.conflicting, self.vanished];
-        sorts.into_iter().flat_map(|sort| sort.into_findings(&subject)).collect()
+        sorts.into_iter().flat_map(|sort| sort.into_findings(&key)).collect()
     }
 }
 
@@ -312,27 +313,28 @@ impl Sort {
     }
 
     /// `text` gives what was expected and what was found; it is not asked for what is only counted.
-    fn add(&mut self, subject: &str, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
+    fn add(&mut self, key: &PartitionKey, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
         if self.listed.len() == MAX_LISTED {
             self.n_more += 1;
             return;
         }
         let (expected, found) = text();
-        let finding = self.finding(&format!("{subject} at {epoch}"), &expected, &found);
-        self.listed.push(finding);
+        let finding = self.finding(key, &format!("{key} at {epoch}"), &expected, &found);
+        self.listed.push(Finding { at: EpochRange::inclusive(epoch, epoch), ..finding });
     }
 
-    fn into_findings(self, subject: &str) -> impl Iterator<Item = Finding> + use<> {
+    fn into_findings(self, key: &PartitionKey) -> impl Iterator<Item = Finding> + use<> {
         let found = format!("{} more {}", self.n_more, self.rest);
-        let rest = (self.n_more > 0).then(|| self.finding(subject, "none", &found));
+        let rest = || self.finding(key, &key.to_string(), "none", &found).times(self.n_more);
+        let rest = (self.n_more > 0).then(rest);
         self.listed.into_iter().chain(rest)
     }
 
-    fn finding(&self, subject: &str, expected: &str, found: &str) -> Finding {
-        match self.severity {
-            Severity::Error => Finding::error(self.kind, subject, expected, found),
-            _ => Finding::warning(self.kind, subject, expected, found),
-        }
+    fn finding(&self, key: &PartitionKey, subject: &str, expected: &str, found: &str) -> Finding {
+        let finding = Finding::error(self.kind, subject, expected, found).in_partition(key);
+        let finding = Finding { severity: self.severity, ..finding };
+        let is_open = finding.is_open_restatement();
+        Finding { advice: is_open.then_some(Advice::AcceptRestatement), ..finding }
     }
 }
 

@@ -342,7 +342,7 @@ impl<'a> Work<'a> {
     /// What this run found: an old conflict stays in the sidecar but is no news to every later run.
     fn is_news(&self, finding: &Finding) -> bool {
         let old = self.old.as_ref().map(|old| &old.sidecar);
-        let is_known = describe::kept_findings(old).any(|kept| kept == finding);
+        let is_known = describe::kept_findings(old).any(|kept| kept.says_the_same_as(finding));
         !is_known || self.remarks.contains(finding) || self.publication.unread.contains(finding)
     }
 
@@ -406,10 +406,12 @@ impl<'a> Work<'a> {
     fn findings(&self, inspection: &mut Inspection) -> Result<Vec<Finding>, StoreError> {
         let publication = self.publication;
         let staged = self.segments.iter().flat_map(|segment| &segment.header.findings);
+        let withdrawn =
+            |f: &Finding| publication.withdrawn.iter().any(|other| other.says_the_same_as(f));
         let told: Vec<Finding> = publication
             .findings
             .iter()
-            .chain(staged.filter(|finding| !publication.withdrawn.contains(finding)))
+            .chain(staged.filter(|finding| !withdrawn(finding)))
             .cloned()
             .chain(self.remarks.iter().cloned())
             .chain(self.accepted.clone())
@@ -434,14 +436,11 @@ impl<'a> Work<'a> {
         }
         let asked = self.segments.iter().filter(|segment| !segment.header.salvaged);
         let asked: RangeSet = asked.map(|segment| segment.range).collect();
-        let is_asked = |epoch: Option<Epoch>| match epoch {
-            Some(epoch) => asked.iter().any(|range| range.contains(epoch)),
-            None => false,
-        };
-        kept.retain(|finding| !keep::is_settled(finding, is_asked));
+        let is_asked = |at: Option<EpochRange>| at.is_some_and(|at| asked.covers(at));
+        kept.retain(|finding| !(finding.is_open_restatement() && is_asked(finding.at)));
         // One that only counts the rest goes with the last of those that are listed.
-        if !kept.iter().any(|finding| keep::is_settled(finding, |epoch| epoch.is_some())) {
-            kept.retain(|finding| !keep::is_settled(finding, |epoch| epoch.is_none()));
+        if !kept.iter().any(|finding| finding.is_open_restatement() && finding.at.is_some()) {
+            kept.retain(|finding| !finding.is_open_restatement());
         }
         kept
     }

@@ -397,7 +397,7 @@ impl<'a> Remains<'a> {
             "the rows and the coverage that were published",
             format!("{problem}; it was set aside as `{kept_as}`{saved}"),
         );
-        self.staging.remember([finding])?;
+        self.staging.remember([finding.in_partition(self.key)])?;
         for (from, to) in [&self.sidecar, &self.parquet].into_iter().zip(places.iter().rev()) {
             if fs::symlink_metadata(from).is_ok() {
                 atomic::move_aside(from, to)?;
@@ -423,7 +423,8 @@ impl<'a> Remains<'a> {
         let [place, _] = self.quarantine_places()?;
         let found = format!("{problem}; it was set aside as `{}`", place.display());
         let expected = "the rows and the coverage that were published";
-        self.staging.remember([Finding::warning(kind, self.key, expected, found)])?;
+        let finding = Finding::warning(kind, self.key, expected, found);
+        self.staging.remember([finding.in_partition(self.key)])?;
         atomic::move_aside(&self.parquet, &place)
     }
 

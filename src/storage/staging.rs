@@ -304,12 +304,9 @@ impl<'a> Staging<'a> {
             .join(key.month.to_string());
         let [target] = self.store.quarantine_places(&folder, [&file_name(path)])?;
         let found = format!("one that {problem}; it was set aside as `{}`", target.display());
-        self.remember([Finding::warning(
-            FindingKind::StagingSetAside,
-            path.display(),
-            "a whole segment of this partition",
-            found,
-        )])?;
+        let (kind, expected) = (FindingKind::StagingSetAside, "a whole segment of this partition");
+        let finding = Finding::warning(kind, path.display(), expected, found);
+        self.remember([finding.in_partition(key)])?;
         atomic::move_aside(path, &target)
     }
 }

@@ -23,11 +23,15 @@ pub(crate) fn run(settings: &ExplainSettings, context: &Context) -> Result<ExitC
     };
     let printed = terminal::print(|out| {
         if context.talk.json {
-            writeln!(out, "{}", report::json::explain(&found, &context.session, exit))
+            writeln!(
+                out,
+                "{}",
+                report::json::explain(&settings.root, &found, &context.session, exit)
+            )
         } else if context.is_silent(exit) {
             Ok(())
         } else {
-            report::explain::write(out, &found)
+            report::explain::write(out, &settings.root, &found)
         }
     });
     printed.map_err(|error| Failure::new(ExitCode::Incomplete, error))?;

@@ -70,12 +70,13 @@ impl TakenOver {
 ///
 /// If `out` could not be written.
 pub fn write(out: &mut dyn Write, root: &Path, result: &TakenOver) -> io::Result<()> {
+    let place = super::place(root);
     for (key, end) in &result.partitions {
         match end {
             Ok(adoption) => {
                 writeln!(out, "{key}: {}", line(adoption, result.is_dry_run))?;
                 for finding in &adoption.findings {
-                    write_finding(out, finding)?;
+                    write_finding(out, finding, &place)?;
                 }
             }
             Err(chain) => {
@@ -84,7 +85,7 @@ pub fn write(out: &mut dyn Write, root: &Path, result: &TakenOver) -> io::Result
         }
     }
     for stranger in &result.strangers {
-        write_finding(out, stranger)?;
+        write_finding(out, stranger, &place)?;
     }
     writeln!(out, "{}", sums(root, result))
 }

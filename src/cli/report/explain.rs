@@ -1,6 +1,7 @@
 //! Where one second comes from, as text: one sentence, then what it rests on.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::{Epoch, GapClass, Kind};
@@ -16,13 +17,13 @@ use super::{escaped, write_findings};
 /// # Errors
 ///
 /// If `out` could not be written.
-pub fn write(out: &mut dyn Write, found: &Explanation) -> io::Result<()> {
+pub fn write(out: &mut dyn Write, root: &Path, found: &Explanation) -> io::Result<()> {
     writeln!(out, "{}", escaped(&sentence(found)))?;
     writeln!(out)?;
     for (label, text) in lines(found) {
         writeln!(out, "  {label:10} {}", escaped(&text))?;
     }
-    write_findings(out, &found.findings.iter().collect::<Vec<_>>())?;
+    write_findings(out, root, &found.findings.iter().collect::<Vec<_>>())?;
     if !found.contradictions.is_empty() {
         writeln!(out, "\nthe archive contradicts itself here:")?;
         for contradiction in &found.contradictions {

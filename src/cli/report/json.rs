@@ -39,7 +39,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::domain::{EpochRange, PartitionKey, RangeSet, Series};
+use crate::domain::{EpochRange, PartitionKey, Place, RangeSet, Series};
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Plan, Summary};
 use crate::resilience::WaitTimes;
 
@@ -53,7 +53,7 @@ use super::plan::{PlanFacts, Standing};
 use super::summary::{gap_counts, not_offered, rows, speed, walls, written};
 use super::unreached::unreached;
 use super::verify::Checked;
-use super::{RunFacts, kind_word};
+use super::{RunFacts, findings, kind_word, place};
 
 pub use look::{explain, status};
 
@@ -83,6 +83,8 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
     let (n_rows, n_new) = rows(summary);
     let all = written(summary);
     let walls = walls(summary, &facts.walls);
+    let place = place(&facts.output);
+    let of = |of: &PartitionSummary| partition(of, &place);
     let beyond: Vec<_> = not_offered(summary)
         .into_iter()
         .map(|(series, months)| {
@@ -116,7 +118,7 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "thrown_away": facts.traffic.thrown_away.plus(&summary.thrown_away),
         "stray_answers": facts.traffic.stray_answers,
         "reconnects": facts.traffic.reconnects,
-        "partitions": summary.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "partitions": summary.partitions.iter().map(of).collect::<Vec<_>>(),
         "not_reached": unreached(summary).into_iter().map(left).collect::<Vec<_>>(),
         "not_offered": beyond,
         "failed_series": with_reasons(&summary.failed_series),
@@ -192,7 +194,7 @@ pub fn verify(root: &Path, checked: &Checked, session: &str, exit: ExitCode) -> 
         "sound": checked.is_sound(),
         "partitions": checked.n_partitions,
         "rows": checked.n_rows,
-        "findings": checked.findings,
+        "findings": findings(&checked.findings, &place(root)),
         "report": checked.report,
     });
     with_head("verify", session, exit, &Value::Null, body)
@@ -200,6 +202,7 @@ pub fn verify(root: &Path, checked: &Checked, session: &str, exit: ExitCode) -> 
 
 /// What became of the partitions of another tool.
 pub fn adopt(root: &Path, result: &TakenOver, session: &str, exit: ExitCode) -> Value {
+    let place = place(root);
     let partition = |(key, end): &(PartitionKey, Result<Adoption, Vec<String>>)| {
         let body = match end {
             Err(chain) => json!({ "fate": "failed", "reason": chain.join(": ") }),
@@ -215,7 +218,7 @@ pub fn adopt(root: &Path, result: &TakenOver, session: &str, exit: ExitCode) -> 
                     .iter()
                     .map(|place| place.display().to_string())
                     .collect::<Vec<_>>(),
-                "findings": adoption.findings,
+                "findings": findings(&adoption.findings, &place),
             }),
         };
         with_key(key, body)
@@ -227,13 +230,13 @@ pub fn adopt(root: &Path, result: &TakenOver, session: &str, exit: ExitCode) -> 
         "rows_kept": totals.n_rows_kept,
         "rows_set_aside": totals.n_rows_set_aside,
         "partitions": result.partitions.iter().map(partition).collect::<Vec<_>>(),
-        "strangers": result.strangers,
+        "strangers": findings(&result.strangers, &place),
         "held_series": with_reasons(&result.held),
     });
     with_head("adopt", session, exit, &Value::Null, body)
 }
 
-pub(super) fn partition(partition: &PartitionSummary) -> Value {
+pub(super) fn partition(partition: &PartitionSummary, place: &Place) -> Value {
     let (outcome, reason) = match &partition.outcome {
         PartitionOutcome::Published(_) => ("published", None),
         PartitionOutcome::UpToDate { .. } => ("up_to_date", None),
@@ -254,7 +257,7 @@ pub(super) fn partition(partition: &PartitionSummary) -> Value {
         "file_size": null,
         "path": null,
         "gaps": null,
-        "findings": partition.findings().collect::<Vec<_>>(),
+        "findings": findings(partition.findings(), place),
         "missing": ranges(&partition.missing),
         "pages": partition.n_pages,
     });

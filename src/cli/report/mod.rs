@@ -22,13 +22,17 @@ pub mod views;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::{DefectCounts, Epoch, Finding, Kind, Month, Series};
+use serde_json::Value;
+
+use crate::domain::{DefectCounts, Epoch, Finding, Kind, Month, Place, Series};
+use crate::format::Layout;
 
 use crate::resilience::WaitTimes;
 
+use super::clock;
 use super::error::Failure;
 use super::exit::ExitCode;
 use super::terminal::escaped;
@@ -119,11 +123,28 @@ pub fn problem_text(chain: &[String], hint: Option<&str>) -> String {
     text
 }
 
+/// The archive in a folder, as far as a command that works on it has to say.
+pub fn place(root: &Path) -> Place {
+    let is_demo = Layout::new(root).invented_mark().exists();
+    Place { root: Some(root.to_owned()), is_demo, now: Some(clock::now()) }
+}
+
+/// Findings as JSON, with commands that can be typed as they stand.
+pub fn findings<'a>(findings: impl IntoIterator<Item = &'a Finding>, place: &Place) -> Vec<Value> {
+    let told = |finding: &Finding| {
+        let mut value = serde_json::json!(finding);
+        value["repair"] = finding.repair(place).into();
+        value
+    };
+    findings.into_iter().map(told).collect()
+}
+
 /// A finding on one line, and what to do about it on the next.
-fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
+fn write_finding(out: &mut dyn Write, finding: &Finding, place: &Place) -> io::Result<()> {
     writeln!(out, "  {}", escaped(&finding.to_string()))?;
-    if !finding.repair.is_empty() {
-        writeln!(out, "    repair: {}", escaped(&finding.repair))?;
+    let repair = finding.repair(place);
+    if !repair.is_empty() {
+        writeln!(out, "    repair: {}", escaped(&repair))?;
     }
     Ok(())
 }
@@ -132,15 +153,16 @@ fn write_finding(out: &mut dyn Write, finding: &Finding) -> io::Result<()> {
 const SHOWN_FINDINGS: usize = 50;
 
 /// The findings, worst first.
-fn write_findings(out: &mut dyn Write, findings: &[&Finding]) -> io::Result<()> {
+fn write_findings(out: &mut dyn Write, root: &Path, findings: &[&Finding]) -> io::Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
     let mut sorted = findings.to_vec();
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     writeln!(out, "\nfindings:")?;
+    let place = place(root);
     for finding in sorted.iter().take(SHOWN_FINDINGS) {
-        write_finding(out, finding)?;
+        write_finding(out, finding, &place)?;
     }
     if let Some(more) = sorted.len().checked_sub(SHOWN_FINDINGS).filter(|more| *more > 0) {
         writeln!(out, "  and {more} more; `--json` lists all")?;
@@ -201,7 +223,7 @@ fn kind_word(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use crate::domain::SourceError;
-    use crate::domain::{ErrorKind, FindingKind};
+    use crate::domain::{Advice, ErrorKind, FindingKind};
     use crate::download::DownloadError;
 
     use super::*;
@@ -227,14 +249,15 @@ mod tests {
         let finding = |n: usize| Finding::warning(FindingKind::OffGrid, n, "x", "y");
         let mut findings: Vec<_> = (0..60).map(finding).collect();
         findings
-            .push(Finding::error(FindingKind::RowsHash, "it", "a", "b").with_repair("ask again"));
+            .push(Finding::error(FindingKind::RowsHash, "it", "a", "b").advise(Advice::Upgrade));
         let mut out = Vec::new();
-        write_findings(&mut out, &findings.iter().collect::<Vec<_>>()).unwrap();
+        write_findings(&mut out, Path::new("data_cache"), &findings.iter().collect::<Vec<_>>())
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1], "findings:");
         assert_eq!(lines[2], "  error rows_hash: it: expected a, found b");
-        assert_eq!(lines[3], "    repair: ask again");
+        assert_eq!(lines[3], "    repair: use the newer build that wrote it");
         assert_eq!(lines.last(), Some(&"  and 11 more; `--json` lists all"));
     }
 }

@@ -12,13 +12,12 @@ use crate::domain::{
     Severity,
 };
 use crate::download::{Ending, Orders, PartitionSummary, Plan, Summary};
-use crate::format::Layout;
 use crate::integrity::Report;
 
 use super::super::exit::ExitCode;
 use super::json::{partition, ranges, with_head, with_key, with_reasons};
 use super::text::{Align, Table, counted, span, thousands};
-use super::{problem_text, write_findings};
+use super::{findings, place, problem_text, write_findings};
 
 /// Ranges of one partition that are shown as text; `--json` has all.
 const SHOWN_RANGES: usize = 5;
@@ -69,8 +68,7 @@ pub struct RepairedPartition {
 
 /// The errors that a check found in one partition.
 pub fn errors_of(report: &Report, key: &PartitionKey) -> usize {
-    let path = Layout::new("").parquet(key);
-    let of_key = report.partitions.iter().filter(|p| Path::new(&p.path) == path);
+    let of_key = report.partitions.iter().filter(|partition| partition.key == *key);
     let findings = of_key.flat_map(|partition| &partition.findings);
     findings.filter(|finding| finding.severity == Severity::Error).count()
 }
@@ -218,7 +216,7 @@ fn remedy_word(remedy: &Remedy) -> Option<String> {
 ///
 /// If `out` could not be written.
 pub fn write(out: &mut dyn Write, root: &Path, repaired: &Repaired) -> io::Result<()> {
-    let root = super::escaped(&root.display().to_string());
+    let name = super::escaped(&root.display().to_string());
     if !repaired.partitions.is_empty() {
         write_partitions(out, repaired)?;
         writeln!(out)?;
@@ -227,7 +225,7 @@ pub fn write(out: &mut dyn Write, root: &Path, repaired: &Repaired) -> io::Resul
     if repaired.is_dry_run {
         let n_requests: u64 = repaired.partitions.values().map(|p| p.n_requests).sum();
         let requests = counted(n_requests, "request");
-        return writeln!(out, "`{root}`: {found}; about {requests}; nothing was written");
+        return writeln!(out, "`{name}`: {found}; about {requests}; nothing was written");
     }
     let verdict = match (repaired.is_mended(), repaired.partitions.is_empty()) {
         (true, true) => "is sound, nothing was to be done",
@@ -236,13 +234,13 @@ pub fn write(out: &mut dyn Write, root: &Path, repaired: &Repaired) -> io::Resul
     };
     writeln!(
         out,
-        "`{root}` {verdict}: {found} found, {} left, {}, {} proved unchanged beside what was asked",
+        "`{name}` {verdict}: {found} found, {} left, {}, {} proved unchanged beside what was asked",
         thousands(repaired.left.iter().filter(|f| f.severity == Severity::Error).count() as u64),
         counted(repaired.requests, "request"),
         counted(repaired.n_proved_days, "day"),
     )?;
     let findings: Vec<_> = repaired.reasons().into_iter().chain(&repaired.left).collect();
-    write_findings(out, &findings)
+    write_findings(out, root, &findings)
 }
 
 fn write_partitions(out: &mut dyn Write, repaired: &Repaired) -> io::Result<()> {
@@ -322,6 +320,7 @@ pub fn problems(repaired: &Repaired) -> String {
 
 /// The same as one JSON object.
 pub fn json(repaired: &Repaired, root: &Path, session: &str, exit: ExitCode) -> Value {
+    let place = place(root);
     let doubt = |doubt: &Doubt| {
         json!({
             "reason": doubt.reason.word(),
@@ -335,7 +334,7 @@ pub fn json(repaired: &Repaired, root: &Path, session: &str, exit: ExitCode) -> 
             "asked": found.doubts.iter().map(doubt).collect::<Vec<_>>(),
             "requests_estimated": found.n_requests,
             "not_offered": ranges(&found.behind_wall),
-            "result": found.outcome.as_ref().map(partition),
+            "result": found.outcome.as_ref().map(|outcome| partition(outcome, &place)),
         });
         with_key(key, body)
     };
@@ -349,8 +348,8 @@ pub fn json(repaired: &Repaired, root: &Path, session: &str, exit: ExitCode) -> 
         "days_proved_unchanged": repaired.n_proved_days,
         "partitions": repaired.partitions.iter().map(of).collect::<Vec<_>>(),
         "problems": repaired.problems.iter().map(problem).collect::<Vec<_>>(),
-        "findings": repaired.left,
-        "reasons": repaired.reasons(),
+        "findings": findings(&repaired.left, &place),
+        "reasons": findings(repaired.reasons(), &place),
         "failed_series": with_reasons(&repaired.failed_series),
         "held_series": with_reasons(&repaired.held),
     });

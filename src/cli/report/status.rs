@@ -72,7 +72,7 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>, canvas: Canvas) -> io::Resu
     if !wants_blocks {
         write_notes(out, survey)?;
     }
-    write_findings(out, &survey.findings.iter().collect::<Vec<_>>())?;
+    write_findings(out, shown.root, &survey.findings.iter().collect::<Vec<_>>())?;
     write_shortfalls(out, shown)
 }
 

@@ -39,7 +39,7 @@ pub fn write(
     write_not_offered(out, &not_offered(summary), &walls(summary, &facts.walls))?;
     unreached::write(out, summary)?;
     let findings: Vec<_> = summary.findings().collect();
-    write_findings(out, &findings)?;
+    write_findings(out, &facts.output, &findings)?;
     if !summary.partitions.is_empty() {
         writeln!(out)?;
     }

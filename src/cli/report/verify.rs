@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::domain::{Finding, Severity};
+use crate::integrity::Report;
 
 use super::text::{counted, thousands};
 use super::write_findings;
@@ -47,6 +48,18 @@ impl Checked {
     }
 }
 
+/// The whole report as JSON.
+pub fn details(report: &Report, root: &Path) -> Value {
+    let place = super::place(root);
+    let mut value = json!(report);
+    value["findings"] = super::findings(&report.findings, &place).into();
+    for (index, partition) in report.partitions.iter().enumerate() {
+        let told = super::findings(&partition.findings, &place);
+        value["partitions"][index]["findings"] = told.into();
+    }
+    value
+}
+
 /// Writes what was found.
 ///
 /// # Errors
@@ -54,11 +67,11 @@ impl Checked {
 /// If `out` could not be written.
 pub fn write(out: &mut dyn Write, root: &Path, checked: &Checked) -> io::Result<()> {
     let findings: Vec<_> = checked.findings.iter().collect();
-    let root = super::escaped(&root.display().to_string());
+    let name = super::escaped(&root.display().to_string());
     let verdict = if checked.is_sound() { "sound" } else { "broken" };
     writeln!(
         out,
-        "`{root}` is {verdict}: {}, {}, {}, {}",
+        "`{name}` is {verdict}: {}, {}, {}, {}",
         counted(checked.n_partitions, "partition"),
         counted(checked.n_rows, "row"),
         counted(checked.count(Severity::Error), "error"),
@@ -75,7 +88,7 @@ pub fn write(out: &mut dyn Write, root: &Path, checked: &Checked) -> io::Result<
             thousands(n_other),
         )?;
     }
-    write_findings(out, &findings)
+    write_findings(out, root, &findings)
 }
 
 #[cfg(test)]

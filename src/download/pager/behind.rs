@@ -73,7 +73,8 @@ impl<R: Record> Pager<R> {
             }
             _ if lane.n_bad_answers >= MAX_BAD_ANSWERS => {
                 let why = "the source kept sending other data than was asked for";
-                events.push(self.substituted(lane.lower));
+                let asked = lane.unproved();
+                events.extend(asked.map(|asked| self.substituted(asked)));
                 fail(&lane, why, events);
             }
             _ => {
@@ -149,12 +150,13 @@ impl<R: Record> Pager<R> {
         let mut gone: RangeSet = gone.into_iter().collect();
         gone.remove_all(&self.scope.settled);
         for gone in gone.iter() {
-            events.push(Event::Found(Finding::error(
+            let finding = Finding::error(
                 FindingKind::LostBehindWall,
                 &self.scope.series,
                 format!("an answer for {gone}"),
                 "the source no longer offers it",
-            )));
+            );
+            events.push(Event::Found(finding.at(gone)));
             events.push(Event::Failed(gone, "the source no longer offers it".to_owned()));
         }
     }

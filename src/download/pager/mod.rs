@@ -418,24 +418,23 @@ impl<R: Record> Pager<R> {
     /// What to tell of answers that were wrong too often; what is only malformed is told as failed.
     fn contradiction(&self, defect: Defect, asked: EpochRange) -> Option<Event<R>> {
         match defect {
-            Defect::OutsideWindow => Some(self.substituted(asked.start())),
-            Defect::RowLeftOut => Some(Event::Found(Finding::error(
-                FindingKind::ConflictingTick,
-                format!("{} in {asked}", self.scope.series),
-                "a row that another answer holds",
-                "answers without it",
-            ))),
+            Defect::OutsideWindow => Some(self.substituted(asked)),
+            Defect::RowLeftOut => {
+                let subject = format!("{} in {asked}", self.scope.series);
+                let (expected, found) = ("a row that another answer holds", "answers without it");
+                let finding =
+                    Finding::error(FindingKind::ConflictingTick, subject, expected, found);
+                Some(Event::Found(finding.at(asked)))
+            }
             _ => None,
         }
     }
 
-    fn substituted(&self, from: Epoch) -> Event<R> {
-        Event::Found(Finding::error(
-            FindingKind::Substituted,
-            &self.scope.series,
-            format!("rows from {from} on"),
-            "rows from outside the window",
-        ))
+    fn substituted(&self, asked: EpochRange) -> Event<R> {
+        let expected = format!("rows from {} on", asked.start());
+        let found = "rows from outside the window";
+        let kind = FindingKind::Substituted;
+        Event::Found(Finding::error(kind, &self.scope.series, expected, found).at(asked))
     }
 
     fn conflict(&self, position: Epoch, kept: Option<R>, refused: Option<R>) -> Event<R> {
@@ -443,12 +442,13 @@ impl<R: Record> Pager<R> {
             Some(row) => format!("{:?}", row.prices().as_ref()),
             None => "no row".to_owned(),
         };
-        Event::Found(Finding::error(
+        let finding = Finding::error(
             FindingKind::ConflictingTick,
             format!("{} at {position}", self.scope.series),
             prices(kept),
             format!("{} in another answer", prices(refused)),
-        ))
+        );
+        Event::Found(Finding { at: EpochRange::inclusive(position, position), ..finding })
     }
 
     /// An edge is kept until its second side has spoken; so there are never more than lanes.

@@ -1,10 +1,12 @@
 //! What the file says of itself, against its place and its rows.
 
-use crate::domain::{Finding, FindingKind, PartitionKey};
+use chrono::{NaiveDate, NaiveTime};
+
+use crate::domain::{Advice, Epoch, EpochRange, Finding, FindingKind, PartitionKey};
 use crate::format::{DayDigest, Footer};
 
 use super::rows::{MAX_PIP_SIZE, RowsSeen};
-use super::{REPLACE, RUN_AGAIN, shown};
+use super::shown;
 
 /// Days whose hash fails that are named one by one; more than a month has means more than damage.
 const MAX_NAMED_DAYS: usize = 31;
@@ -18,12 +20,12 @@ pub(crate) fn check_footer<'a>(
     value: impl Fn(&str) -> Option<&'a str>,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut mismatch = |expected: String, found: String, repair: &str| {
+    let mut mismatch = |expected: String, found: String, advice: Advice| {
         let finding = Finding::error(FindingKind::FooterMismatch, place, expected, found);
-        findings.push(finding.with_repair(repair));
+        findings.push(finding.advise(advice));
     };
     if footer.key != *key {
-        mismatch(key.to_string(), format!("a footer of {}", footer.key), REPLACE);
+        mismatch(key.to_string(), format!("a footer of {}", footer.key), Advice::RepairRows);
     }
     let month = footer.key.month.range();
     let outside = footer.coverage.ranges().iter().find(|c| {
@@ -32,10 +34,18 @@ pub(crate) fn check_footer<'a>(
     });
     if let Some(outside) = outside {
         let expected = format!("coverage inside {}", footer.key.month);
-        mismatch(expected, format!("coverage {} to {}", outside.start, outside.end), REPLACE);
+        mismatch(
+            expected,
+            format!("coverage {} to {}", outside.start, outside.end),
+            Advice::RepairRows,
+        );
     }
     if let Some(pip_size) = footer.pip_size.filter(|pip_size| *pip_size > MAX_PIP_SIZE) {
-        mismatch(format!("at most {MAX_PIP_SIZE} decimals"), pip_size.to_string(), REPLACE);
+        mismatch(
+            format!("at most {MAX_PIP_SIZE} decimals"),
+            pip_size.to_string(),
+            Advice::RepairRows,
+        );
     }
     // Coverage in particular is canonical only if equal knowledge always gives equal bytes.
     for (name, canonical) in footer.to_pairs() {
@@ -43,7 +53,7 @@ pub(crate) fn check_footer<'a>(
         if found != canonical {
             let found = format!("`{}`", shown(found));
             let expected = format!("`{name}` in its canonical form `{}`", shown(canonical));
-            mismatch(expected, found, RUN_AGAIN);
+            mismatch(expected, found, Advice::Repair);
         }
     }
     findings
@@ -55,7 +65,7 @@ pub(crate) fn check_declared_rows(place: &str, footer: &Footer, declared: i64) -
     let mut findings = Vec::new();
     let mut count = |expected: String, found: String| {
         let finding = Finding::error(FindingKind::RecordCount, place, expected, found);
-        findings.push(finding.with_repair(REPLACE));
+        findings.push(finding.advise(Advice::RepairRows));
     };
     let promised = footer.record_count;
     if u64::try_from(declared) != Ok(promised) {
@@ -77,10 +87,10 @@ pub(crate) fn check_rows_of_footer(place: &str, footer: &Footer, seen: &RowsSeen
         let expected = format!("{} rows as the footer says", footer.record_count);
         let found = format!("{} rows", seen.n_rows);
         let finding = Finding::error(FindingKind::RecordCount, place, expected, found);
-        findings.push(finding.with_repair(REPLACE));
+        findings.push(finding.advise(Advice::RepairRows));
     }
     let hash = |subject: String, expected: String, found: String| {
-        Finding::error(FindingKind::RowsHash, subject, expected, found).with_repair(REPLACE)
+        Finding::error(FindingKind::RowsHash, subject, expected, found).advise(Advice::RepairRows)
     };
     let Some(digests) = &seen.digests else {
         let expected = format!("rows that hash to {}", shown(&footer.rows_sha256));
@@ -99,10 +109,17 @@ pub(crate) fn check_rows_of_footer(place: &str, footer: &Footer, seen: &RowsSeen
         }
         findings.extend(days.into_iter().take(MAX_NAMED_DAYS).map(|day| {
             let subject = format!("{place} on {}", shown(&day.date));
-            hash(subject, "the rows this day had when it was written".to_owned(), day.found)
+            let expected = "the rows this day had when it was written".to_owned();
+            Finding { at: seconds_of(&day.date), ..hash(subject, expected, day.found) }
         }));
     }
     findings
+}
+
+fn seconds_of(date: &str) -> Option<EpochRange> {
+    let midnight = date.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc();
+    let start = Epoch::new(midnight.timestamp());
+    EpochRange::new(start, start.plus(86_400))
 }
 
 struct DifferingDay {

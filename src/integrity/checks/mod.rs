@@ -11,27 +11,8 @@ pub(crate) mod tally;
 
 use std::fmt;
 
-use crate::domain::{Finding, FindingKind, Severity};
-
-/// What to do where rows cannot be trusted.
-pub(crate) const REPLACE: &str =
-    "run `titan-download repair`; the good days are kept and the others asked again";
-
-/// What to do where the rows are good and something about them is not.
-pub(crate) const RUN_AGAIN: &str = "run `titan-download repair`";
-
 /// Longest text taken over from a file into a finding.
 const MAX_SHOWN_CHARS: usize = 200;
-
-/// Makes a finding of [`Severity::Info`].
-pub(crate) fn info(
-    kind: FindingKind,
-    subject: impl fmt::Display,
-    expected: impl fmt::Display,
-    found: impl fmt::Display,
-) -> Finding {
-    Finding { severity: Severity::Info, ..Finding::warning(kind, subject, expected, found) }
-}
 
 /// Text from a file, safe for a terminal: no control characters, not endless.
 pub(crate) fn shown(text: impl fmt::Display) -> String {

@@ -4,14 +4,13 @@
 //! at row by row. Nothing is allocated per row, and no fault makes memory grow.
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind, Month,
-    RangeSet,
+    Advice, Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind,
+    Month, RangeSet,
 };
 use crate::format::{RowsDigest, RowsDigests};
 use crate::integrity::doubted::Doubted;
 use crate::integrity::record::CheckedRecord;
 
-use super::REPLACE;
 use super::tally::Tally;
 
 /// Rows out of order or outside the month after which hashing stops: every one of them may start
@@ -145,7 +144,7 @@ impl RowChecks {
             self.bad_shape,
         ];
         for tally in tallies {
-            tally.into_findings(place, REPLACE, findings);
+            tally.into_findings(place, Some(Advice::RepairRows), findings);
         }
         RowsSeen {
             n_rows: self.n_rows,

@@ -2,10 +2,10 @@
 
 use arrow_schema::{DataType, Schema};
 
-use crate::domain::{Finding, FindingKind, Kind};
+use crate::domain::{Advice, Finding, FindingKind, Kind};
 use crate::format::schema::schema_of;
 
-use super::{REPLACE, shown};
+use super::shown;
 
 /// Who wrote a file, as far as it tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub(crate) fn check_schema(
     };
     let (expected, found) = (listed(&expected), listed(found));
     (!agrees).then(|| {
-        Finding::error(FindingKind::Schema, place, expected, shown(found)).with_repair(REPLACE)
+        Finding::error(FindingKind::Schema, place, expected, shown(found))
+            .advise(Advice::RepairRows)
     })
 }
 

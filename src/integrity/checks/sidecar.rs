@@ -5,15 +5,15 @@ use std::fmt::Display;
 use chrono::DateTime;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Gap, Kind, PartitionKey,
-    PartitionState,
+    Advice, Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Gap, Kind,
+    PartitionKey, PartitionState,
 };
 use crate::format::sidecar::SCHEMA_VERSION;
 use crate::format::{FORMAT_VERSION, Footer, Sidecar};
 
 use super::rows::RowsSeen;
+use super::shown;
 use super::tally::Tally;
-use super::{REPLACE, RUN_AGAIN, info, shown};
 
 /// Coverage ranges that are read; building a coverage takes the square of their number.
 const MAX_COVERAGE_RANGES: usize = 10_000;
@@ -62,7 +62,7 @@ pub(crate) fn check_sidecar(promises: &SidecarPromises<'_>, sidecar: &Sidecar) -
         check.our_part(promises, sidecar);
     } else if promises.footer.is_some() {
         let found = "a sidecar of another tool";
-        check.mismatch("a sidecar of titan-download, as the file is", found, RUN_AGAIN);
+        check.mismatch("a sidecar of titan-download, as the file is", found, Advice::Repair);
     }
     check.findings
 }
@@ -73,8 +73,8 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn mismatch(&mut self, expected: impl Display, found: impl Display, repair: &str) {
-        self.error(FindingKind::SidecarMismatch, expected, found, repair);
+    fn mismatch(&mut self, expected: impl Display, found: impl Display, advice: Advice) {
+        self.error(FindingKind::SidecarMismatch, expected, found, advice);
     }
 
     fn error(
@@ -82,17 +82,17 @@ impl Check<'_> {
         kind: FindingKind,
         expected: impl Display,
         found: impl Display,
-        repair: &str,
+        advice: Advice,
     ) {
         let finding = Finding::error(kind, self.place, expected, found);
-        self.findings.push(finding.with_repair(repair));
+        self.findings.push(finding.advise(advice));
     }
 
     /// Compares one key; `expected` is what the disk shows.
     fn key<T: PartialEq + Display>(&mut self, name: &str, expected: T, found: T) {
         if expected != found {
             let found = format!("`{name}` {}", shown(found));
-            self.mismatch(format!("`{name}` {}", shown(expected)), found, RUN_AGAIN);
+            self.mismatch(format!("`{name}` {}", shown(expected)), found, Advice::Repair);
         }
     }
 
@@ -113,20 +113,25 @@ impl Check<'_> {
         {
             let expected = format!("a file of {promised} bytes");
             let found = format!("{found} bytes");
-            self.error(FindingKind::SidecarMismatch, expected, found, RUN_AGAIN);
+            self.error(FindingKind::SidecarMismatch, expected, found, Advice::Repair);
         }
         if let (Some(found), Some(promised)) = (promises.sha256, &sidecar.sha256)
             && found != promised
         {
             let expected = format!("a file that hashes to {}", shown(promised));
-            self.error(FindingKind::FileHash, expected, found, REPLACE);
+            self.error(FindingKind::FileHash, expected, found, Advice::RepairRows);
         }
     }
 
     fn counts_agree(&mut self, n_rows: u64, sidecar: &Sidecar) {
         if n_rows != sidecar.record_count {
             let expected = format!("{} rows as the sidecar says", sidecar.record_count);
-            self.error(FindingKind::RecordCount, expected, format!("{n_rows} rows"), REPLACE);
+            self.error(
+                FindingKind::RecordCount,
+                expected,
+                format!("{n_rows} rows"),
+                Advice::RepairRows,
+            );
         }
     }
 
@@ -141,8 +146,8 @@ impl Check<'_> {
     fn our_part(&mut self, promises: &SidecarPromises<'_>, sidecar: &Sidecar) {
         if sidecar.format_version.is_some_and(|version| version > FORMAT_VERSION) {
             let found = format!("version {}", sidecar.format_version.unwrap_or_default());
-            let repair = "use the newer build that wrote it";
-            self.mismatch(format!("a format up to version {FORMAT_VERSION}"), found, repair);
+            let expected = format!("a format up to version {FORMAT_VERSION}");
+            self.mismatch(expected, found, Advice::Upgrade);
             return;
         }
         if let Some(gaps_detected) = promises.gaps_detected {
@@ -155,7 +160,7 @@ impl Check<'_> {
         self.no_silence_is_hidden(promises.silent, sidecar);
         if sidecar.coverage.len() > MAX_COVERAGE_RANGES {
             let found = format!("{} ranges", sidecar.coverage.len());
-            self.mismatch("coverage of at most 10000 ranges", found, RUN_AGAIN);
+            self.mismatch("coverage of at most 10000 ranges", found, Advice::Repair);
             return;
         }
         let coverage = sidecar.coverage();
@@ -164,7 +169,9 @@ impl Check<'_> {
             Some(footer) => self.footer_agrees(footer, &coverage, sidecar),
             // Of a file that is no Parquet at all it is said already.
             None if !promises.is_parquet => {}
-            None => self.mismatch("a file with our footer", "no readable footer", REPLACE),
+            None => {
+                self.mismatch("a file with our footer", "no readable footer", Advice::RepairRows)
+            }
         }
         if promises.rows.is_some_and(|rows| rows.n_rows == 0) {
             self.empty_agrees(&coverage, sidecar);
@@ -194,12 +201,12 @@ impl Check<'_> {
                 |(a, b)| (text(a), text(b)),
             );
             let expected = format!("`coverage` as in the footer, {expected}");
-            self.mismatch(expected, found, RUN_AGAIN);
+            self.mismatch(expected, found, Advice::Repair);
         }
         if footer.days != sidecar.days {
             let expected = format!("`days` as in the footer, {} days", footer.days.len());
             let found = format!("other hashes for {} days", sidecar.days.len());
-            self.mismatch(expected, found, RUN_AGAIN);
+            self.mismatch(expected, found, Advice::Repair);
         }
     }
 
@@ -209,13 +216,13 @@ impl Check<'_> {
             [("sha256", sidecar.sha256.is_some()), ("file_size", sidecar.file_size.is_some())]
         {
             if !is_there {
-                self.mismatch(format!("`{name}` of the file"), "none", RUN_AGAIN);
+                self.mismatch(format!("`{name}` of the file"), "none", Advice::Repair);
             }
         }
         if sidecar.locked {
             let expected = "a partition that may grow";
             let found = "`locked` true: no run changes it";
-            self.findings.push(info(FindingKind::Locked, self.place, expected, found));
+            self.findings.push(Finding::info(FindingKind::Locked, self.place, expected, found));
         }
     }
 
@@ -231,14 +238,14 @@ impl Check<'_> {
         if !is_canonical {
             let expected = "`coverage` ascending, disjoint and merged";
             let found = "ranges that overlap, touch in one state or stand in another order";
-            self.mismatch(expected, found, RUN_AGAIN);
+            self.mismatch(expected, found, Advice::Repair);
         }
         let backward = |c: &&crate::format::SidecarCoverage| {
             c.asked_first.zip(c.asked_last).is_some_and(|(first, last)| first > last)
         };
         if let Some(range) = sidecar.coverage.iter().find(backward) {
             let found = format!("the other way round for the range from {}", range.start);
-            self.mismatch("`asked_first` not after `asked_last`", found, RUN_AGAIN);
+            self.mismatch("`asked_first` not after `asked_last`", found, Advice::Repair);
         }
     }
 
@@ -250,10 +257,14 @@ impl Check<'_> {
             && sidecar.gaps.windows(2).all(|pair| pair[0].end <= pair[1].start);
         if !legal {
             let found = "gaps outside it, empty or in another order";
-            self.mismatch("`gaps` inside the month, ascending", found, RUN_AGAIN);
+            self.mismatch("`gaps` inside the month, ascending", found, Advice::Repair);
         }
         if let Some(row) = row_inside {
-            self.mismatch("`gaps` in which there is no row", format!("a row at {row}"), RUN_AGAIN);
+            self.mismatch(
+                "`gaps` in which there is no row",
+                format!("a row at {row}"),
+                Advice::Repair,
+            );
         }
     }
 
@@ -270,13 +281,13 @@ impl Check<'_> {
         let hidden = silent.iter().find(|gap| secs(gap) > limit && !is_listed(gap));
         if let Some(gap) = hidden {
             let found = format!("none of {} to {}", gap.start, gap.end);
-            self.mismatch("every long silence among `gaps`", found, RUN_AGAIN);
+            self.mismatch("every long silence among `gaps`", found, Advice::Repair);
         }
     }
 
     fn state_is_legal(&mut self, month: EpochRange, coverage: &Coverage, sidecar: &Sidecar) {
         let Some(state) = sidecar.state else {
-            self.error(FindingKind::IllegalState, "a `state`", "none", RUN_AGAIN);
+            self.error(FindingKind::IllegalState, "a `state`", "none", Advice::Repair);
             return;
         };
         let missing = coverage.missing(month);
@@ -284,7 +295,7 @@ impl Check<'_> {
             let n_secs = missing.len_secs();
             let found = format!("`sealed` with {n_secs} s unsettled, first {first}");
             let expected = "a state that is not `sealed` while seconds are unsettled";
-            self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+            self.error(FindingKind::IllegalState, expected, found, Advice::Repair);
         }
         let published = sidecar.created_at.as_deref().and_then(parsed_time);
         let Some(published) = published else { return };
@@ -293,12 +304,12 @@ impl Check<'_> {
             PartitionState::Open if published > month.end() => {
                 let found = format!("`open`, published {published}");
                 let expected = format!("no open month after {}", month.end());
-                self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+                self.error(FindingKind::IllegalState, expected, found, Advice::Repair);
             }
             PartitionState::Settling | PartitionState::Sealed if !is_over => {
                 let found = format!("it closed when published {published}");
                 let expected = format!("`open` before {}", month.end());
-                self.error(FindingKind::IllegalState, expected, found, RUN_AGAIN);
+                self.error(FindingKind::IllegalState, expected, found, Advice::Repair);
             }
             _ => {}
         }
@@ -309,9 +320,10 @@ impl Check<'_> {
         let expected = "an answer for every second that was asked for";
         let mut unanswered = Tally::errors(FindingKind::CoverageMissing, expected);
         for failed in coverage.select(|state| state == CoverageState::Failed).iter() {
-            unanswered.note(failed.start(), || format!("every attempt failed for {failed}"));
+            let found = || format!("every attempt failed for {failed}");
+            unanswered.note_until(failed.start(), failed.end(), found);
         }
-        unanswered.into_findings(self.place, RUN_AGAIN, &mut self.findings);
+        unanswered.into_findings(self.place, Some(Advice::Repair), &mut self.findings);
         let ranges = coverage.ranges();
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return };
         let span = EpochRange::new(first.start, last.end).and_then(|span| span.intersect(month));
@@ -323,8 +335,8 @@ impl Check<'_> {
             let n_secs = never_asked.len_secs();
             let found = format!("{n_secs} s nobody asked for, first {hole}");
             let expected = "answers without a hole between them";
-            let finding = info(FindingKind::CoverageMissing, self.place, expected, found);
-            self.findings.push(finding.with_repair(RUN_AGAIN));
+            let finding = Finding::info(FindingKind::CoverageMissing, self.place, expected, found);
+            self.findings.push(finding.at(hole).advise(Advice::Repair));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Counts broken promises of one kind and names the first few, so that a file with a million bad
 //! rows makes a handful of findings.
 
-use crate::domain::{Epoch, Finding, FindingKind, FindingState, Severity};
+use crate::domain::{Advice, Epoch, EpochRange, Finding, FindingKind, Severity};
 
 /// Rows of one kind of fault that are named one by one.
 const MAX_NAMED: usize = 3;
@@ -14,15 +14,26 @@ pub(crate) struct Tally {
     expected: String,
     max_named: usize,
     n: u64,
-    named: Vec<(Epoch, String)>,
+    named: Vec<(Option<EpochRange>, Epoch, String)>,
     last: Option<Epoch>,
+    /// What all of them lie in.
+    span: Option<EpochRange>,
 }
 
 impl Tally {
     /// Starts at zero; a broken promise is an error.
     pub(crate) fn errors(kind: FindingKind, expected: impl Into<String>) -> Self {
         let (severity, expected) = (Severity::Error, expected.into());
-        Self { severity, kind, expected, max_named: MAX_NAMED, n: 0, named: Vec::new(), last: None }
+        Self {
+            severity,
+            kind,
+            expected,
+            max_named: MAX_NAMED,
+            n: 0,
+            named: Vec::new(),
+            last: None,
+            span: None,
+        }
     }
 
     /// Starts at zero; what is seen is a warning, and the first `max_named` are named.
@@ -48,12 +59,22 @@ impl Tally {
         Self { severity: Severity::Info, max_named, ..Self::errors(kind, expected) }
     }
 
-    /// Counts one more; `found` is only asked for as long as rows are named.
+    /// Counts one more second; `found` is only asked for as long as rows are named.
     pub(crate) fn note(&mut self, epoch: Epoch, found: impl FnOnce() -> String) {
+        self.note_until(epoch, epoch.plus(1), found);
+    }
+
+    /// Counts one more stretch of seconds, as [`note`](Self::note) does.
+    pub(crate) fn note_until(&mut self, start: Epoch, end: Epoch, found: impl FnOnce() -> String) {
         self.n += 1;
-        self.last = Some(epoch);
+        self.last = Some(start);
+        let range = EpochRange::new(start, end);
+        self.span = match (self.span, range) {
+            (Some(a), Some(b)) => EpochRange::new(a.start().min(b.start()), a.end().max(b.end())),
+            (a, b) => a.or(b),
+        };
         if self.named.len() < self.max_named {
-            self.named.push((epoch, found()));
+            self.named.push((range, start, found()));
         }
     }
 
@@ -62,27 +83,24 @@ impl Tally {
         self.n
     }
 
-    /// One finding for each named row, and one with the count if there were more.
-    pub(crate) fn into_findings(self, place: &str, repair: &str, findings: &mut Vec<Finding>) {
-        let Self { severity, kind, expected, n, named, last, .. } = self;
-        let make = |subject, found| Finding {
-            severity,
-            kind,
-            state: FindingState::Open,
-            partition: None,
-            at: None,
-            subject,
-            expected: expected.clone(),
-            found,
-            repair: repair.to_owned(),
+    /// One finding for each that is named, and one that stands for the others.
+    pub(crate) fn into_findings(
+        self,
+        place: &str,
+        advice: Option<Advice>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Self { severity, kind, expected, n, named, last, span, .. } = self;
+        let mut make = |subject: String, found: String, at, n| {
+            let finding = Finding::error(kind, subject, &expected, found).times(n);
+            findings.push(Finding { severity, advice, at, ..finding });
         };
-        let n_named = named.len() as u64;
-        for (epoch, found) in named {
-            findings.push(make(format!("{place} at {epoch}"), found));
+        let n_more = n - named.len() as u64;
+        for (range, epoch, found) in named {
+            make(format!("{place} at {epoch}"), found, range, 1);
         }
-        if let Some(last) = last.filter(|_| n > n_named) {
-            let found = format!("{n} times in all, the last at {last}");
-            findings.push(make(place.to_owned(), found));
+        if let Some(last) = last.filter(|_| n_more > 0) {
+            make(place.to_owned(), format!("{n} times in all, the last at {last}"), span, n_more);
         }
     }
 }

@@ -441,8 +441,12 @@ impl<'a> Work<'a> {
         let sidecar = self.partition.and_then(|partition| partition.sidecar.as_ref());
         let all = sidecar.map(|sidecar| sidecar.findings.as_slice()).unwrap_or_default();
         let about = EpochRange::new(self.row_epoch.min(self.epoch), self.epoch.plus(1));
-        let touches =
-            |finding: &&Finding| about.is_some_and(|about| remarks::touches(finding, about));
+        // A finding that names no seconds is about the whole partition.
+        let touches = |finding: &&Finding| {
+            let meets =
+                |about: EpochRange| finding.at.is_none_or(|at| at.intersect(about).is_some());
+            about.is_some_and(meets)
+        };
         let touching: Vec<_> = all.iter().filter(touches).cloned().collect();
         let n_others = all.len() - touching.len();
         (touching, n_others)

@@ -1,10 +1,10 @@
 //! Runs of one price that last far longer than the price of the series usually stands still.
 
-use crate::domain::{Epoch, Finding, FindingKind};
+use crate::domain::{Advice, Epoch, Finding, FindingKind};
 use crate::integrity::checks::tally::Tally;
 
+use super::MAX_NAMED;
 use super::histogram::Histogram;
-use super::{LOOK, MAX_NAMED};
 
 /// A tick price that stands still for less is never called frozen.
 const LEAST_TICKS_SECS: i64 = 60;
@@ -104,11 +104,11 @@ impl Frozen {
         self.longest.retain(|run| run.secs() as f64 > limit);
         self.longest.sort_by_key(|run| run.start);
         for run in &self.longest {
-            frozen.note(run.start, || {
+            frozen.note_until(run.start, run.last.plus(1), || {
                 let Run { price, last, n_rows, .. } = run;
                 format!("{price} for {} s and {n_rows} rows, until {last}", run.secs())
             });
         }
-        frozen.into_findings(place, LOOK, findings);
+        frozen.into_findings(place, Some(Advice::LookAtRows), findings);
     }
 }

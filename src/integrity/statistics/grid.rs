@@ -1,10 +1,10 @@
 //! Changes of the number of decimals that prices use.
 
-use crate::domain::{Epoch, Finding, FindingKind};
+use crate::domain::{Advice, Epoch, Finding, FindingKind};
 use crate::integrity::checks::rows::PriceGrid;
 use crate::integrity::checks::tally::Tally;
 
-use super::{LOOK, MAX_NAMED};
+use super::MAX_NAMED;
 
 /// One row in so many is looked at; an odd number, so that no pattern of even seconds hides.
 const ONE_ROW_IN: u32 = 17;
@@ -82,6 +82,6 @@ impl Grid {
     }
 
     pub(super) fn into_findings(self, place: &str, findings: &mut Vec<Finding>) {
-        self.changes.into_findings(place, LOOK, findings);
+        self.changes.into_findings(place, Some(Advice::LookAtRows), findings);
     }
 }

@@ -28,8 +28,6 @@ const MAX_NAMED: usize = 5;
 /// feed was away or the market closed.
 const TICKS_APART_SECS: i64 = 60;
 
-const LOOK: &str = "look at the rows; they are what the source answered and stay as they are";
-
 /// From when on rows look unusual.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {

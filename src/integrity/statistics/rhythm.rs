@@ -1,9 +1,9 @@
 //! Changes of the fixed interval at which rows come.
 
-use crate::domain::{Epoch, Finding, FindingKind};
+use crate::domain::{Advice, Epoch, Finding, FindingKind};
 use crate::integrity::checks::tally::Tally;
 
-use super::{LOOK, MAX_NAMED};
+use super::MAX_NAMED;
 
 const SECS_PER_HOUR: i64 = 3600;
 /// Longer intervals are silences, not a cadence.
@@ -86,6 +86,6 @@ impl Rhythm {
 
     pub(super) fn into_findings(mut self, place: &str, findings: &mut Vec<Finding>) {
         self.end_hour();
-        self.changes.into_findings(place, LOOK, findings);
+        self.changes.into_findings(place, Some(Advice::LookAtRows), findings);
     }
 }

@@ -1,10 +1,10 @@
 //! Moves of the price that are far out of the usual.
 
-use crate::domain::{Epoch, Finding, FindingKind};
+use crate::domain::{Advice, Epoch, Finding, FindingKind};
 use crate::integrity::checks::tally::Tally;
 
 use super::histogram::Histogram;
-use super::{Between, LOOK, MAX_NAMED};
+use super::{Between, MAX_NAMED};
 
 /// Moves needed before any is called unusual.
 const MIN_TICK_MOVES: u64 = 10_000;
@@ -115,6 +115,6 @@ impl Spikes {
                 });
             }
         }
-        spikes.into_findings(place, LOOK, findings);
+        spikes.into_findings(place, Some(Advice::LookAtRows), findings);
     }
 }

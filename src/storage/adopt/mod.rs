@@ -43,7 +43,6 @@ use said::shown;
 use sift::{Rules, Saved, Sifted, remark, sift};
 
 pub(super) use said::Said;
-pub(super) use sift::AS_FOUND;
 
 /// What became of a partition of another tool, or what would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,14 +9,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDateTime};
 
 use crate::domain::{
-    Epoch, EpochRange, Finding, FindingKind, Granularity, PartitionKey, Record, StoreError,
+    Epoch, EpochRange, Finding, FindingKind, FindingState, Granularity, PartitionKey, Record,
+    StoreError,
 };
 
 use super::foreign::Refusal;
-
-/// Ends the subject of every finding made here, so that it is known as one about the past of a
-/// file: nothing in the new file could tell it again.
-pub(in crate::storage) const AS_FOUND: &str = "as another tool left it";
 
 /// A time without a zone may be of any: the widest are 14 hours from UTC.
 const WIDEST_ZONE_SECS: i64 = 14 * 3600;
@@ -301,14 +298,17 @@ impl Tally {
     }
 }
 
-/// A finding about a file of another tool.
+/// A finding about a file as another tool had left it: settled, for it is not that file any more,
+/// and kept, for nothing in the new file could tell it again.
 pub(super) fn remark(
     key: &PartitionKey,
     kind: FindingKind,
     expected: impl std::fmt::Display,
     found: impl std::fmt::Display,
 ) -> Finding {
-    Finding::warning(kind, format!("{key}, {AS_FOUND}"), expected, found)
+    Finding::warning(kind, format!("{key}, as another tool left it"), expected, found)
+        .in_partition(key)
+        .in_state(FindingState::Settled)
 }
 
 /// Takes one row: its epoch, unless it has none, and its prices, null as NaN.

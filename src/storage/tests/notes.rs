@@ -5,6 +5,7 @@ use crate::domain::RangeSet;
 
 fn conflict() -> Finding {
     Finding::error(FindingKind::ConflictingTick, "R_100 ticks", "[1.0]", "[2.0] in another answer")
+        .in_partition(&key())
 }
 
 fn noted() -> Segment<Tick> {

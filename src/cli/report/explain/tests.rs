@@ -69,7 +69,7 @@ fn silent() -> Explanation {
 
 fn text(found: &Explanation) -> String {
     let mut out = Vec::new();
-    write(&mut out, found).unwrap();
+    write(&mut out, std::path::Path::new("data_cache"), found).unwrap();
     String::from_utf8(out).unwrap()
 }
 

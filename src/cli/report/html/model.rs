@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use askama::Template;
 
-use crate::domain::{Epoch, Severity};
+use crate::domain::{Epoch, Place, Severity};
 use crate::integrity::survey::days::DayCell;
 
 use super::super::text::{counted, size, span, thousands};
@@ -54,12 +54,17 @@ struct Legend {
 impl Page {
     /// Puts the page together.
     pub(super) fn of(facts: &Facts<'_>) -> Self {
+        let place = Place {
+            root: Some(facts.root.to_owned()),
+            is_demo: facts.is_invented,
+            now: Some(facts.now),
+        };
         let all = facts.survey.series.iter().zip(facts.courses);
         let all = all.enumerate().map(|(index, (found, course))| {
-            SeriesView::of(found, course, &format!("series-{}", index + 1), facts.now)
+            SeriesView::of(found, course, &format!("series-{}", index + 1), facts.now, &place)
         });
         let beside = facts.survey.findings.iter().filter(|f| f.severity != Severity::Error);
-        let beside = beside.map(|finding| FindingView::of("", finding)).collect();
+        let beside = beside.map(|finding| FindingView::of("", finding, &place)).collect();
         Self {
             root: plain(&facts.root.display().to_string()),
             made_at: utc(facts.now),

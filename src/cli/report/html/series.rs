@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::{Epoch, EpochRange, Finding, Gap, GapClass, Month, Severity};
+use crate::domain::{Epoch, EpochRange, Finding, Gap, GapClass, Month, Place};
 use crate::integrity::SeriesSurvey;
 use crate::integrity::survey::MonthSurvey;
 use crate::integrity::survey::days::DayCell;
@@ -105,7 +105,13 @@ pub(super) struct FindingView {
 }
 
 impl SeriesView {
-    pub(super) fn of(found: &SeriesSurvey, course: &Course, id: &str, now: Epoch) -> Self {
+    pub(super) fn of(
+        found: &SeriesSurvey,
+        course: &Course,
+        id: &str,
+        now: Epoch,
+        place: &Place,
+    ) -> Self {
         let standing = &found.standing;
         let mark = standing.watermark;
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
@@ -136,7 +142,7 @@ impl SeriesView {
             day_rows_say_narrow: say_narrow,
             gap_classes: gap_classes(&gaps),
             largest: largest(&gaps),
-            found: findings(found),
+            found: findings(found, place),
         }
     }
 }
@@ -297,35 +303,30 @@ fn largest(gaps: &[&Gap]) -> Listed<GapView> {
     Listed { shown, n_more }
 }
 
-fn findings(found: &SeriesSurvey) -> Listed<FindingView> {
+fn findings(found: &SeriesSurvey, place: &Place) -> Listed<FindingView> {
     let of_month = |month: &'_ MonthSurvey| {
         let name = month.month.to_string();
         let findings = month.sidecar.iter().flat_map(|sidecar| sidecar.findings.clone());
         findings.map(|finding| (name.clone(), finding)).collect::<Vec<_>>()
     };
     let mut all: Vec<(String, Finding)> = found.months.iter().flat_map(of_month).collect();
-    all.sort_by_key(|(month, finding)| (std::cmp::Reverse(finding.severity), month.clone()));
+    all.sort_by_key(|(month, finding)| (std::cmp::Reverse(finding.weight()), month.clone()));
     let n_more = all.len().saturating_sub(MOST_FINDINGS);
     let shown = all.iter().take(MOST_FINDINGS);
-    let shown = shown.map(|(month, finding)| FindingView::of(month, finding)).collect();
+    let shown = shown.map(|(month, finding)| FindingView::of(month, finding, place)).collect();
     Listed { shown, n_more }
 }
 
 impl FindingView {
-    pub(super) fn of(month: &str, finding: &Finding) -> Self {
-        let severity = match finding.severity {
-            Severity::Info => "info",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
+    pub(super) fn of(month: &str, finding: &Finding, place: &Place) -> Self {
         Self {
-            severity,
+            severity: finding.weight().word(),
             kind: finding.kind.to_string().replace('_', " "),
             month: month.to_owned(),
             subject: plain(&finding.subject),
             expected: plain(&finding.expected),
             found: plain(&finding.found),
-            repair: plain(&finding.repair),
+            repair: plain(&finding.repair(place)),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! and `contradictions`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ use super::super::super::exit::ExitCode;
 use super::super::calendar;
 use super::super::explain::sentence;
 use super::super::status::Shown;
+use super::super::{findings, place};
 use super::{joined, with_head, with_series};
 
 /// How an archive stands.
@@ -57,7 +59,7 @@ pub fn status(shown: &Shown<'_>, session: &str, exit: ExitCode) -> Value {
         "now": shown.now,
         "required": required,
         "last_run": shown.last_run,
-        "findings": shown.survey.findings,
+        "findings": findings(&shown.survey.findings, &place(shown.root)),
         "series": shown.survey.series.iter().map(one).collect::<Vec<_>>(),
     });
     with_head("status", session, exit, &Value::Null, body)
@@ -86,7 +88,7 @@ fn staged(staged: &Staged) -> Value {
 }
 
 /// Where one second comes from.
-pub fn explain(found: &Explanation, session: &str, exit: ExitCode) -> Value {
+pub fn explain(root: &Path, found: &Explanation, session: &str, exit: ExitCode) -> Value {
     let partition = &found.partition;
     let holds_it = found.staged.ranges.iter().any(|range| range.contains(found.epoch));
     let body = json!({
@@ -113,7 +115,7 @@ pub fn explain(found: &Explanation, session: &str, exit: ExitCode) -> Value {
         },
         "standing": found.standing,
         "candles": found.candles.iter().map(candle).collect::<Vec<_>>(),
-        "findings": found.findings,
+        "findings": findings(&found.findings, &place(root)),
         "other_findings": found.n_other_findings,
         "staged": joined(staged(&found.staged), json!({ "holds_it": holds_it })),
         "quarantine": found.quarantine,

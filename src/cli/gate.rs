@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{
-    Epoch, FindingKind, Granularity, Kind, Series, Severity, Stop, StopReason, Symbol,
-};
+use crate::domain::{Epoch, Granularity, Kind, Series, Severity, Stop, StopReason, Symbol};
 use crate::integrity::{SeriesSurvey, Survey};
 
 use super::report::text::span;
@@ -95,28 +93,11 @@ fn series_reasons(series: &SeriesSurvey, requirement: Requirement, now: Epoch) -
         .collect();
     for month in &series.months {
         let findings = month.sidecar.iter().flat_map(|sidecar| &sidecar.findings);
-        let damage = findings.filter(|f| f.severity == Severity::Error && is_damage(f.kind));
+        let damage = findings.filter(|finding| finding.weight() == Severity::Error);
         reasons.extend(damage.map(|f| format!("is broken in {}: {f}", month.month)));
     }
     reasons.extend(not_through(series, requirement, now));
     reasons
-}
-
-/// Whether such a finding means that published rows are wrong, or that nobody knows.
-fn is_damage(kind: FindingKind) -> bool {
-    match kind {
-        // The rows on disk stayed; the source has changed its mind, or another answer.
-        FindingKind::Restatement
-        | FindingKind::ConflictingTick
-        | FindingKind::Substituted
-        | FindingKind::StagingSetAside
-        | FindingKind::Stranger
-        // Known to be missing, which the watermark knows as well.
-        | FindingKind::CoverageMissing
-        | FindingKind::LostBehindWall
-        | FindingKind::UnexplainedGap => false,
-        _ => true,
-    }
 }
 
 fn not_through(series: &SeriesSurvey, requirement: Requirement, now: Epoch) -> Option<String> {
@@ -162,7 +143,7 @@ pub fn stop_words(stop: &Stop) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::Finding;
+    use crate::domain::{Finding, FindingKind};
     use crate::integrity::survey::{MonthSurvey, Staged};
 
     use super::super::report::samples;

@@ -72,8 +72,11 @@ impl Advice {
             Self::AskAboutSilence => {
                 format!("run `{}`; a silence that another run meets is confirmed", repair(""))
             }
+            Self::Adopt if place.is_demo => {
+                "move it out of the folder: the prices of this archive are invented".to_owned()
+            }
             Self::Adopt => {
-                let adopt = place.adopt(partition);
+                let adopt = place.command("adopt", partition);
                 let download = partition.map(|key| format!(", then `{}`", place.download(key)));
                 format!("run `{adopt}`{}", download.unwrap_or_default())
             }
@@ -85,11 +88,7 @@ impl Advice {
                 None => "nothing, unless the source still offers it".to_owned(),
             },
             Self::AcceptRestatement => match partition {
-                Some(key) => format!(
-                    "`{} --accept-restatement {}` takes the newer prices",
-                    place.download(key),
-                    String::from(key.clone())
-                ),
+                Some(key) => format!("`{}` takes the newer prices", place.acceptance(key)),
                 None => "`--accept-restatement` takes the newer prices of a month".to_owned(),
             },
             Self::Upgrade => "use the newer build that wrote it".to_owned(),
@@ -117,11 +116,6 @@ impl Place {
         format!("titan-download {command}{symbol}{}{demo}", self.output())
     }
 
-    fn adopt(&self, partition: Option<&PartitionKey>) -> String {
-        // It asks nobody, so it knows no `--demo`.
-        Self { is_demo: false, ..self.clone() }.command("adopt", partition)
-    }
-
     /// The download of one month, and of no other if that month is known to be over.
     fn download(&self, key: &PartitionKey) -> String {
         let kind = match key.series.kind {
@@ -137,6 +131,11 @@ impl Place {
             key.series.symbol,
             self.output()
         )
+    }
+
+    /// The command that takes the newer prices of a month.
+    pub fn acceptance(&self, key: &PartitionKey) -> String {
+        format!("{} --accept-restatement {}", self.download(key), String::from(key.clone()))
     }
 
     fn output(&self) -> String {

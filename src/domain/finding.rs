@@ -286,11 +286,22 @@ impl Finding {
         }
     }
 
+    /// The same, as severe as it [weighs](Self::weight).
+    #[must_use]
+    pub fn weighed(&self) -> Self {
+        Self { severity: self.weight(), ..self.clone() }
+    }
+
     /// Tells whether the source names another price than was published, and nobody took it yet.
     pub fn is_open_restatement(&self) -> bool {
         self.kind == FindingKind::Restatement
             && self.state == FindingState::Open
             && self.severity == Severity::Error
+    }
+
+    /// Tells whether each later run tells it again until it is dealt with.
+    pub fn stands(&self) -> bool {
+        self.weight() == Severity::Error || self.is_open_restatement()
     }
 
     /// Tells whether both say the same, whichever build wrote them.
@@ -358,6 +369,7 @@ struct Written {
     found: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
+    #[serde(default)]
     repair: String,
 }
 
@@ -419,6 +431,10 @@ impl Finding {
             let epochs = || texts.into_iter().flat_map(|text| epochs_in(text));
             let (first, last) = (epochs().min(), epochs().max());
             self.at = first.zip(last).and_then(|(a, b)| EpochRange::inclusive(a, b));
+        }
+        if self.kind == FindingKind::CoverageMissing && self.expected.starts_with("a second answer")
+        {
+            self.kind = FindingKind::NotCompared;
         }
         if self.state == FindingState::Open {
             let is_accepted =

@@ -73,6 +73,8 @@ pub struct StoredPartition {
     pub first_held: Option<Epoch>,
     /// Whether newer prices of the source were accepted, and none was refused since.
     pub restatement_accepted: bool,
+    /// What its sidecar says of it that [stands](Finding::stands).
+    pub standing: Vec<Finding>,
     /// Silence that nothing explained: gaps of the published file, and doubts of a stopped run.
     pub unexplained: Vec<EpochRange>,
     /// Decimals in which the series is quoted, if known.
@@ -236,6 +238,8 @@ pub struct Published {
     pub gaps: Vec<Gap>,
     /// What download, merge and check found.
     pub findings: Vec<Finding>,
+    /// What stands beside them, seen by an earlier run.
+    pub standing: Vec<Finding>,
 }
 
 /// Keeps the partitions of one kind of record. Every method blocks; call it on a blocking thread.

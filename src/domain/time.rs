@@ -82,6 +82,12 @@ impl EpochRange {
         Self::new(first, last.plus(1))
     }
 
+    /// The shortest range that holds both.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
     /// First second inside.
     pub const fn start(self) -> Epoch {
         self.start

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 
 use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, GapThresholds, PartitionKey, RangeSet, Series,
-    SourceError, StoreError, Wall,
+    SourceError, StoreError, StoredPartition, Wall,
 };
 
 use ended::{Ended, Worked};
@@ -241,8 +241,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         hours::learn(&*self.source, &mut prepared).await;
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
-        let before: Vec<_> =
-            prepared.stored.iter().map(|s| (s.coverage(), s.locked_problem.clone())).collect();
+        let before = prepared.stored.clone();
         let engine = Engine::new(
             &self.source,
             &self.store,
@@ -258,11 +257,11 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
         let partitions = plan.partitions.iter().zip(before).enumerate();
         let partitions = partitions
-            .map(|(id, (planned, (before, locked_problem)))| {
+            .map(|(id, (planned, before))| {
                 let wall = walls.get(&planned.key.series).copied();
-                let ended =
-                    outcomes.remove(&id).or_else(|| locked_problem.as_deref().map(broken_lock));
-                summarize(planned, &before, wall, ended)
+                let problem = before.locked_problem.as_deref();
+                let ended = outcomes.remove(&id).or_else(|| problem.map(broken_lock));
+                summarize(planned, before, wall, ended)
             })
             .collect();
         let failed_series = plan.failed_series;
@@ -321,7 +320,7 @@ fn request_of(orders: &Orders) -> DownloadRequest {
 
 fn summarize(
     planned: &PlannedPartition,
-    before: &Coverage,
+    before: StoredPartition,
     wall: Option<Wall>,
     ended: Option<Worked>,
 ) -> PartitionSummary {
@@ -337,11 +336,15 @@ fn summarize(
         n_pages: 0,
         staged: RangeSet::new(),
     });
+    let standing = match &outcome {
+        PartitionOutcome::Published(published) => published.standing.clone(),
+        _ => before.standing.clone(),
+    };
     let mut missing = match &outcome {
         PartitionOutcome::Published(published) => still_owed(planned, &published.coverage, wall),
         PartitionOutcome::NotOffered | PartitionOutcome::Locked { .. } => RangeSet::new(),
         _ => {
-            let mut missing = still_owed(planned, before, wall);
+            let mut missing = still_owed(planned, &before.coverage(), wall);
             missing.remove_all(&staged);
             missing
         }
@@ -356,6 +359,7 @@ fn summarize(
         not_offered: planned.not_offered,
         outcome,
         missing,
+        standing,
         n_pages,
     }
 }

@@ -41,6 +41,8 @@ pub struct PartitionSummary {
     /// Wanted seconds that are neither settled nor staged now: never answered, or failed. The next
     /// run asks for them.
     pub missing: RangeSet,
+    /// What an earlier run saw and still stands.
+    pub standing: Vec<Finding>,
     /// Answers taken in for this partition in this run, refused ones included.
     pub n_pages: u64,
 }
@@ -100,7 +102,8 @@ impl Summary {
 }
 
 impl PartitionSummary {
-    /// Tells whether nothing wanted is missing and no finding is an error.
+    /// Tells whether nothing wanted is missing, nothing that this run found is an error, and nothing
+    /// that was found before weighs as one.
     pub fn is_complete(&self) -> bool {
         let done = matches!(
             self.outcome,
@@ -110,7 +113,14 @@ impl PartitionSummary {
                 | PartitionOutcome::NotOffered
         );
         let sound = |finding: &Finding| finding.severity < Severity::Error;
-        done && self.missing.is_empty() && self.findings().all(sound)
+        let broken = |finding: &Finding| finding.weight() == Severity::Error;
+        let is_sound = self.findings().all(sound) && !self.standing.iter().any(broken);
+        done && self.missing.is_empty() && is_sound
+    }
+
+    /// Published prices for which the source was seen to name others, by an earlier run.
+    pub fn n_open_restatements(&self) -> u64 {
+        self.standing.iter().filter(|f| f.is_open_restatement()).map(|f| f.n).sum()
     }
 
     /// What download, merge and check found in it.

@@ -145,7 +145,7 @@ pub struct GapCounts {
     pub market_closed: u64,
 }
 
-/// How many findings the sidecars hold of each severity.
+/// How many findings the sidecars hold, by what they [weigh](crate::domain::Finding::weight).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FindingCounts {
     /// Broken promises.
@@ -187,6 +187,9 @@ pub struct Standing {
     pub gaps: GapCounts,
     /// Their findings.
     pub findings: FindingCounts,
+    /// Published prices for which the source names others that nobody took.
+    #[serde(default)]
+    pub open_restatements: u64,
     /// Months that must not be modified.
     pub locked: u64,
     /// Months that hold rows taken over from another tool.
@@ -219,6 +222,7 @@ impl Standing {
             state: StateCounts::default(),
             gaps: GapCounts::default(),
             findings: FindingCounts::default(),
+            open_restatements: 0,
             locked: 0,
             inherited: 0,
             foreign: 0,
@@ -259,11 +263,14 @@ impl Standing {
             } += 1;
         }
         for finding in &sidecar.findings {
-            *match finding.severity {
+            *match finding.weight() {
                 Severity::Error => &mut self.findings.error,
                 Severity::Warning => &mut self.findings.warning,
                 Severity::Info => &mut self.findings.info,
             } += 1;
+            if finding.is_open_restatement() {
+                self.open_restatements = self.open_restatements.saturating_add(finding.n);
+            }
         }
         let is_inherited = |c: &super::SidecarCoverage| c.state == CoverageState::Inherited;
         self.locked += u64::from(sidecar.locked);

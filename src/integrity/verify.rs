@@ -11,7 +11,7 @@ use std::thread;
 
 use crate::domain::{
     Advice, AskReason, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap, GapClass,
-    PartitionKey, RangeSet, SilenceFacts, Symbol,
+    PartitionKey, RangeSet, Severity, SilenceFacts, Symbol,
 };
 use crate::format::{Footer, Layout, Sidecar};
 
@@ -172,6 +172,10 @@ fn verify_partition(
             findings.push(finding.advise(Advice::Repair));
         }
     }
+    let told = sidecar.map_or_else(Vec::new, |sidecar| told_before(sidecar, &findings));
+    let (of_answers, of_checks): (Vec<_>, Vec<_>) =
+        told.into_iter().partition(|finding| finding.kind.is_of_answers());
+    findings.extend(of_checks);
     let compared = match options.depth {
         Depth::Deep => compare(layout, &place, key),
         Depth::Fast | Depth::Full => Default::default(),
@@ -189,6 +193,8 @@ fn verify_partition(
         is_deep: options.depth == Depth::Deep,
     }
     .evidence();
+    // No repair of files settles what answers said.
+    findings.extend(of_answers);
     let declared = examined.declared_rows.and_then(|rows| u64::try_from(rows).ok());
     let fast_rows = declared.filter(|_| options.depth == Depth::Fast);
     let report = PartitionReport {
@@ -203,6 +209,13 @@ fn verify_partition(
         path: place,
     };
     CheckedPartition { report, evidence, of_ticks: compared.of_ticks }
+}
+
+/// What the sidecar says of its partition and that was not seen again just now, by what it weighs.
+fn told_before(sidecar: &Sidecar, seen: &[Finding]) -> Vec<Finding> {
+    let is_seen = |finding: &Finding| seen.iter().any(|other| other.kind == finding.kind);
+    let told = sidecar.findings.iter().filter(|_| !sidecar.is_foreign()).map(Finding::weighed);
+    told.filter(|finding| finding.severity > Severity::Info && !is_seen(finding)).collect()
 }
 
 /// The worst findings, worst first if they are many, and how many more there are.

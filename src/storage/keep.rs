@@ -87,3 +87,11 @@ pub(super) fn is_accepted(sidecar: &Sidecar) -> bool {
 pub(super) fn says_accepted(finding: &Finding) -> bool {
     finding.kind == FindingKind::Restatement && finding.state == FindingState::Accepted
 }
+
+/// Tells whether what `kept` says is news no more if `finding` says it: the same, or a refusal
+/// among those that it only counts.
+pub(super) fn knows(kept: &Finding, finding: &Finding) -> bool {
+    let counts = |at: EpochRange| kept.n > 1 && kept.at.is_some_and(|all| all.covers(at));
+    let is_counted = kept.is_open_restatement() && finding.is_open_restatement();
+    kept.says_the_same_as(finding) || is_counted && finding.at.is_some_and(counts)
+}

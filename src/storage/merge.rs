@@ -260,6 +260,8 @@ struct Sort {
     rest: &'static str,
     listed: Vec<Finding>,
     n_more: u64,
+    /// From the first of the others to behind the last.
+    more: Option<EpochRange>,
 }
 
 impl Remarks {
@@ -309,13 +311,15 @@ impl Remarks {
 
 impl Sort {
     fn new(severity: Severity, kind: FindingKind, rest: &'static str) -> Self {
-        Self { severity, kind, rest, listed: Vec::new(), n_more: 0 }
+        Self { severity, kind, rest, listed: Vec::new(), n_more: 0, more: None }
     }
 
     /// `text` gives what was expected and what was found; it is not asked for what is only counted.
     fn add(&mut self, key: &PartitionKey, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
         if self.listed.len() == MAX_LISTED {
             self.n_more += 1;
+            let second = EpochRange::inclusive(epoch, epoch);
+            self.more = self.more.into_iter().chain(second).reduce(EpochRange::hull);
             return;
         }
         let (expected, found) = text();
@@ -325,8 +329,9 @@ impl Sort {
 
     fn into_findings(self, key: &PartitionKey) -> impl Iterator<Item = Finding> + use<> {
         let found = format!("{} more {}", self.n_more, self.rest);
-        let rest = || self.finding(key, &key.to_string(), "none", &found).times(self.n_more);
-        let rest = (self.n_more > 0).then(rest);
+        let rest = self.more.map(|more| {
+            self.finding(key, &key.to_string(), "none", &found).times(self.n_more).at(more)
+        });
         self.listed.into_iter().chain(rest)
     }
 

@@ -200,6 +200,7 @@ impl<'a> Work<'a> {
             coverage: self.coverage,
             gaps: Vec::new(),
             findings: describe::without_repetitions(findings),
+            standing: Vec::new(),
         })
     }
 
@@ -317,8 +318,10 @@ impl<'a> Work<'a> {
         let salvaged = self.segments.iter().filter(|segment| segment.header.salvaged);
         let n_salvaged = salvaged.map(|segment| segment.header.n_rows).sum();
         let n_before = self.old.as_ref().map_or(n_salvaged, |old| old.file.footer.record_count);
-        let mut findings = std::mem::take(&mut sidecar.findings);
-        findings.retain(|finding| self.is_news(finding));
+        let findings = std::mem::take(&mut sidecar.findings);
+        let (findings, mut standing): (Vec<_>, Vec<_>) =
+            findings.into_iter().partition(|finding| self.is_news(finding));
+        standing.retain(Finding::stands);
         Published {
             path: self.path(),
             key: self.key.clone(),
@@ -336,13 +339,14 @@ impl<'a> Work<'a> {
             ),
             gaps: sidecar.gaps,
             findings,
+            standing,
         }
     }
 
     /// What this run found: an old conflict stays in the sidecar but is no news to every later run.
     fn is_news(&self, finding: &Finding) -> bool {
         let old = self.old.as_ref().map(|old| &old.sidecar);
-        let is_known = describe::kept_findings(old).any(|kept| kept.says_the_same_as(finding));
+        let is_known = describe::kept_findings(old).any(|kept| keep::knows(kept, finding));
         !is_known || self.remarks.contains(finding) || self.publication.unread.contains(finding)
     }
 
@@ -425,21 +429,22 @@ impl<'a> Work<'a> {
         Ok(describe::without_repetitions(all))
     }
 
-    /// What the previous sidecar said and still holds: refusals are settled where newer prices
-    /// were taken since.
+    /// What the previous sidecar said and still holds: a loss, unless it was answered since; a
+    /// refusal, unless the source was asked since. If it still names another price, the merge has
+    /// said so again.
     fn old_findings(&self, told: &[Finding]) -> Vec<Finding> {
-        let mut kept: Vec<Finding> =
-            describe::kept_findings(self.old.as_ref().map(|old| &old.sidecar)).cloned().collect();
-        let is_wished = self.publication.restatements == Restatements::Accept;
-        if !is_wished && !told.iter().any(keep::says_accepted) {
-            return kept;
-        }
+        let old = self.old.as_ref().map(|old| &old.sidecar);
+        let mut kept: Vec<Finding> = describe::kept_findings(old).cloned().collect();
+        let is_lost = |at| !self.coverage.missing(at).is_empty();
+        kept.retain(|f| f.kind != FindingKind::LostBehindWall || f.at.is_none_or(is_lost));
         let asked = self.segments.iter().filter(|segment| !segment.header.salvaged);
         let asked: RangeSet = asked.map(|segment| segment.range).collect();
         let is_asked = |at: Option<EpochRange>| at.is_some_and(|at| asked.covers(at));
         kept.retain(|finding| !(finding.is_open_restatement() && is_asked(finding.at)));
-        // One that only counts the rest goes with the last of those that are listed.
-        if !kept.iter().any(|finding| finding.is_open_restatement() && finding.at.is_some()) {
+        // One of an older build that only counts goes with the last of those that it listed.
+        let is_wished = self.publication.restatements == Restatements::Accept;
+        let is_accepted = is_wished || told.iter().any(keep::says_accepted);
+        if is_accepted && !kept.iter().any(|f| f.is_open_restatement() && f.at.is_some()) {
             kept.retain(|finding| !finding.is_open_restatement());
         }
         kept

@@ -66,6 +66,7 @@ pub(super) fn load<R: Record>(
             .extend(unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)));
         stored.first_held = sidecar.first_held;
         stored.restatement_accepted = keep::is_accepted(&sidecar);
+        stored.standing = sidecar.findings.iter().filter(|f| f.stands()).cloned().collect();
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
     }
     stored.has_remarks = !Staging::new(store, key).remarks()?.is_empty();

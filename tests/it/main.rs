@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod adopt;
+mod agreement;
 mod bad_input;
 mod browser;
 mod budget;
@@ -38,6 +39,7 @@ mod proof;
 mod python;
 mod record;
 mod rehearsal;
+mod remedies;
 mod replay;
 mod report;
 mod restate;

@@ -102,6 +102,19 @@ impl Sandbox {
         self.command(arguments).output().unwrap().into()
     }
 
+    /// Runs a command as a shell reads it; `words` follow the name of the program.
+    pub(crate) fn shell(&self, words: &str, variables: &[(&str, &str)]) -> Ran {
+        let line = format!("\"$0\"{words}");
+        let program = env!("CARGO_BIN_EXE_titan-download");
+        let own = self.command(&[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line, program]).current_dir(self.dir.path()).stdin(Stdio::null());
+        for (name, _) in own.get_envs() {
+            shell.env_remove(name);
+        }
+        shell.envs(variables.iter().copied()).output().unwrap().into()
+    }
+
     /// Starts a command and goes on.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running(Some(self.command(arguments).spawn().unwrap()))

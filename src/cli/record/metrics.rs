@@ -281,7 +281,13 @@ fn add_series(file: &mut Exposition, view: &View<'_>) {
         let findings = standing.findings;
         [("error", findings.error), ("warning", findings.warning), ("info", findings.info)]
     };
-    let help = "Findings in the sidecars, by severity.";
+    let help = "Published prices for which the source names others that nobody took.";
+    add(
+        name!("open_restatements"),
+        help,
+        each(&|standing| Some(number(standing.open_restatements))),
+    );
+    let help = "Findings in the sidecars, by what they mean now.";
     add(name!("series_findings"), help, split(view, "severity", by_severity));
     let up_to_date = match view.ended.filter(|ended| !ended.up_to_date.is_empty()) {
         None => view.carried.get(UP_TO_DATE),

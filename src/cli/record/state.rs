@@ -113,7 +113,9 @@ impl State {
                 let key = &partition.key;
                 self.note_problem(&format!("{key}: {n_secs} s are missing, first {first}"));
             }
-            for finding in partition.findings().filter(|f| f.severity == Severity::Error) {
+            let standing = partition.standing.iter().filter(|f| f.weight() == Severity::Error);
+            let news = partition.findings().filter(|f| f.severity == Severity::Error);
+            for finding in news.chain(standing) {
                 self.note_problem(&finding.to_string());
             }
         }
@@ -206,7 +208,7 @@ fn totals(summary: &Summary) -> Map<String, Value> {
         *outcomes.entry(word).or_default() += 1;
         rows += record_count;
         for finding in partition.findings() {
-            *findings.entry(word_of(&finding.severity)).or_default() += 1;
+            *findings.entry(finding.severity.word().to_owned()).or_default() += 1;
         }
     }
     let totals = json!({

@@ -9,10 +9,12 @@
 //! `ending_reason`, `elapsed_secs`, `rows`, `rows_new`, `requests`, `retries`, `refusals`,
 //! `waited_secs` and the same by cause in `waits` (added up over callers), `breaker` (`state`,
 //! `openings`), `rows_per_sec` (new ones), `requests_per_min`, `bytes_written`,
-//! `duplicates_removed`, `gaps` (count by class in what was written), `findings` (count), and the lists
+//! `duplicates_removed`, `gaps` (count by class in what was written), `findings` (count),
+//! `open_restatements` (prices that an earlier run refused and nobody took), and the lists
 //! - `partitions`: series, `month`, `outcome` (`published`, `up_to_date`, `locked`, `not_offered`, `staged`, `not_reached`,
 //!   `failed`), `reason`, `complete`, `state`, `rows`, `rows_new`, `duplicates_removed`,
-//!   `file_size`, `path`, `gaps` (count by class), `findings`, `missing` (ranges `start`, `end`), `pages`;
+//!   `file_size`, `path`, `gaps` (count by class), `findings` (of this run), `standing` (of earlier
+//!   ones), `missing` (ranges `start`, `end`), `pages`;
 //! - `not_reached`: series, `month`, `ranges`: what a run that ended early leaves to the next one;
 //! - `not_offered`: series, `months`, `history_begins`;
 //! - `failed_series` and `held_series`: series, `reason`.
@@ -115,6 +117,11 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "duplicates_removed": all.duplicates,
         "gaps": gaps(all.gaps),
         "findings": summary.findings().count(),
+        "open_restatements": summary
+            .partitions
+            .iter()
+            .map(PartitionSummary::n_open_restatements)
+            .sum::<u64>(),
         "thrown_away": facts.traffic.thrown_away.plus(&summary.thrown_away),
         "stray_answers": facts.traffic.stray_answers,
         "reconnects": facts.traffic.reconnects,
@@ -258,6 +265,7 @@ pub(super) fn partition(partition: &PartitionSummary, place: &Place) -> Value {
         "path": null,
         "gaps": null,
         "findings": findings(partition.findings(), place),
+        "standing": findings(&partition.standing, place),
         "missing": ranges(&partition.missing),
         "pages": partition.n_pages,
     });

@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AskReason, Doubt, Evidence, Finding, FindingKind, PartitionKey, RangeSet, Remedy, Series,
-    Severity,
+    AskReason, Doubt, Evidence, Finding, PartitionKey, RangeSet, Remedy, Series, Severity,
 };
 use crate::download::{Ending, Orders, PartitionSummary, Plan, Summary};
 use crate::integrity::Report;
@@ -164,14 +163,12 @@ impl Repaired {
 
     /// Tells whether nothing is broken any more.
     pub fn is_mended(&self) -> bool {
-        let is_refused = |finding: &Finding| finding.kind == FindingKind::Restatement;
         let is_complete =
             |p: &RepairedPartition| p.outcome.as_ref().is_none_or(PartitionSummary::is_complete);
         self.problems.is_empty()
             && self.held.is_empty()
             && self.failed_series.is_empty()
             && self.is_sound()
-            && !self.stands.iter().any(is_refused)
             && self.partitions.values().all(is_complete)
     }
 
@@ -239,7 +236,10 @@ pub fn write(out: &mut dyn Write, root: &Path, repaired: &Repaired) -> io::Resul
         counted(repaired.requests, "request"),
         counted(repaired.n_proved_days, "day"),
     )?;
-    let findings: Vec<_> = repaired.reasons().into_iter().chain(&repaired.left).collect();
+    let mut findings = repaired.reasons();
+    let is_news = |left: &&Finding| !findings.iter().any(|told| told.says_the_same_as(left));
+    let left: Vec<_> = repaired.left.iter().filter(is_news).collect();
+    findings.extend(left);
     write_findings(out, root, &findings)
 }
 

@@ -51,6 +51,7 @@ fn published(key: PartitionKey, record_count: u64) -> Published {
             gap(900, GapClass::MarketClosed),
         ],
         findings: Vec::new(),
+        standing: Vec::new(),
     }
 }
 
@@ -62,6 +63,7 @@ fn summary_of(key: PartitionKey, outcome: PartitionOutcome) -> PartitionSummary 
         not_offered: None,
         outcome,
         missing: RangeSet::new(),
+        standing: Vec::new(),
         n_pages: 9,
     }
 }

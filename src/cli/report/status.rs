@@ -4,13 +4,14 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::domain::{Epoch, PartitionState};
+use crate::domain::{Epoch, PartitionKey, PartitionState, Place};
 use crate::format::standing::{FindingCounts, GapCounts};
 use crate::integrity::{SeriesSurvey, Survey};
 
 use super::super::gate::{Shortfall, stop_words};
 use super::super::record::RunNote;
 use super::calendar::{self, Canvas};
+use super::summary::open_restatements;
 use super::text::{Align, Table, counted, size, span, thousands};
 use super::{escaped, write_findings};
 
@@ -70,7 +71,7 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>, canvas: Canvas) -> io::Resu
         }
     }
     if !wants_blocks {
-        write_notes(out, survey)?;
+        write_notes(out, survey, &super::place(shown.root))?;
     }
     write_findings(out, shown.root, &survey.findings.iter().collect::<Vec<_>>())?;
     write_shortfalls(out, shown)
@@ -151,11 +152,11 @@ fn table(shown: &Shown<'_>) -> Vec<String> {
 }
 
 /// What is worth a line of its own beneath the table.
-fn write_notes(out: &mut dyn Write, survey: &Survey) -> io::Result<()> {
+fn write_notes(out: &mut dyn Write, survey: &Survey, place: &Place) -> io::Result<()> {
     let mut notes = Vec::new();
     for series in &survey.series {
         let of = |note: String| format!("{}: {note}", series.series);
-        notes.extend(remarks(series).into_iter().map(of));
+        notes.extend(remarks(series, place).into_iter().map(of));
     }
     if !notes.is_empty() {
         writeln!(out)?;
@@ -198,7 +199,7 @@ fn write_block(
     line("proved", Some(proved.unwrap_or_else(|| "nothing".to_owned())))?;
     line("gaps", gap_words(standing.gaps))?;
     line("findings", finding_words(standing.findings))?;
-    for remark in remarks(series) {
+    for remark in remarks(series, &super::place(shown.root)) {
         line("note", Some(remark))?;
     }
     let wants_calendar = shown.calendar || shown.survey.series.len() == 1;
@@ -216,7 +217,7 @@ fn write_block(
 }
 
 /// What is unusual about a series.
-pub(super) fn remarks(series: &SeriesSurvey) -> Vec<String> {
+pub(super) fn remarks(series: &SeriesSurvey, place: &Place) -> Vec<String> {
     let standing = &series.standing;
     let mut remarks: Vec<String> = standing
         .problems
@@ -233,6 +234,14 @@ pub(super) fn remarks(series: &SeriesSurvey) -> Vec<String> {
     ] {
         if n > 0 {
             remarks.push(format!("{} {what}", counted(n, "month")));
+        }
+    }
+    for month in &series.months {
+        let findings = month.sidecar.iter().flat_map(|sidecar| &sidecar.findings);
+        let n = findings.filter(|f| f.is_open_restatement()).map(|f| f.n).sum();
+        let key = PartitionKey { series: series.series.clone(), month: month.month };
+        if n > 0 {
+            remarks.push(format!("{}: {}", month.month, open_restatements(n, &key, place)));
         }
     }
     let staged = &series.staged;

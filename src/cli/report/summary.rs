@@ -1,9 +1,11 @@
 //! The end of a download as text: a table of partitions, totals, findings, and what is missing.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use crate::domain::{
-    CoverageState, Finding, Gap, GapClass, Month, PartitionState, Series, Severity,
+    CoverageState, Finding, Gap, GapClass, Month, PartitionKey, PartitionState, Place, Series,
+    Severity,
 };
 use crate::download::{Ending, PartitionOutcome, PartitionSummary, Summary};
 
@@ -11,7 +13,9 @@ use super::super::disk::refusal;
 use super::super::terminal::escaped;
 use super::text::{Align, Table, counted, months, size, span, thousands, wrapped};
 use super::unreached;
-use super::{RunFacts, Walls, by_series, problem_text, write_findings, write_not_offered};
+use super::{
+    RunFacts, Walls, by_series, problem_text, write_finding, write_findings, write_not_offered,
+};
 
 /// What is wrong with the archive if nobody said why.
 const UNWRITABLE: &str = "the archive cannot be written any more";
@@ -40,6 +44,7 @@ pub fn write(
     unreached::write(out, summary)?;
     let findings: Vec<_> = summary.findings().collect();
     write_findings(out, &facts.output, &findings)?;
+    write_standing(out, summary, &facts.output)?;
     if !summary.partitions.is_empty() {
         writeln!(out)?;
     }
@@ -47,6 +52,29 @@ pub fn write(
         writeln!(out, "{}", wrapped(parts, width))?;
     }
     Ok(())
+}
+
+/// What stands from earlier runs: what is broken, and which newer prices wait for a person.
+fn write_standing(out: &mut dyn Write, summary: &Summary, root: &Path) -> io::Result<()> {
+    let place = super::place(root);
+    for partition in &summary.partitions {
+        let broken = partition.standing.iter().filter(|f| f.weight() == Severity::Error);
+        for finding in broken {
+            write_finding(out, finding, &place)?;
+        }
+        let n = partition.n_open_restatements();
+        if n > 0 {
+            let key = &partition.key;
+            writeln!(out, "{key}: {}", open_restatements(n, key, &place))?;
+        }
+    }
+    Ok(())
+}
+
+/// `1 open restatement; take it with …`.
+pub(super) fn open_restatements(n: u64, key: &PartitionKey, place: &Place) -> String {
+    let (them, how) = (if n == 1 { "it" } else { "them" }, place.acceptance(key));
+    escaped(&format!("{}; take {them} with `{how}`", counted(n, "open restatement")))
 }
 
 /// A heading for each series, and beneath it the months in which something happened.
@@ -379,7 +407,8 @@ fn broken(summary: &Summary) -> String {
     let mut text = String::new();
     for partition in summary.partitions.iter().filter(|p| is_whole(p)) {
         let is_error = |finding: &&Finding| finding.severity == Severity::Error;
-        let n_errors = partition.findings().filter(is_error).count() as u64;
+        let standing = partition.standing.iter().filter(|f| f.weight() == Severity::Error);
+        let n_errors = (partition.findings().filter(is_error).count() + standing.count()) as u64;
         if n_errors > 0 {
             let key = &partition.key;
             let chain =

@@ -69,10 +69,7 @@ impl Tally {
         self.n += 1;
         self.last = Some(start);
         let range = EpochRange::new(start, end);
-        self.span = match (self.span, range) {
-            (Some(a), Some(b)) => EpochRange::new(a.start().min(b.start()), a.end().max(b.end())),
-            (a, b) => a.or(b),
-        };
+        self.span = self.span.into_iter().chain(range).reduce(EpochRange::hull);
         if self.named.len() < self.max_named {
             self.named.push((range, start, found()));
         }

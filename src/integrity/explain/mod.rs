@@ -447,7 +447,7 @@ impl<'a> Work<'a> {
                 |about: EpochRange| finding.at.is_none_or(|at| at.intersect(about).is_some());
             about.is_some_and(meets)
         };
-        let touching: Vec<_> = all.iter().filter(touches).cloned().collect();
+        let touching: Vec<_> = all.iter().filter(touches).map(Finding::weighed).collect();
         let n_others = all.len() - touching.len();
         (touching, n_others)
     }

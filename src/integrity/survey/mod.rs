@@ -47,7 +47,7 @@ pub struct Survey {
 impl Survey {
     /// What could not be looked at, so that nobody knows what is missing here.
     pub fn blind_spots(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|finding| finding.severity == Severity::Error)
+        self.findings.iter().filter(|finding| finding.weight() == Severity::Error)
     }
 }
 

@@ -131,3 +131,30 @@ fn a_crash_while_prices_are_taken_loses_neither_file_nor_finding() {
         assert!(archive.bytes() == whole.bytes(), "{last:?}");
     }
 }
+
+/// Of many refusals most are only counted: the run that meets one of those again brings no news.
+#[test]
+fn a_refusal_that_was_only_counted_is_no_news() {
+    let archive = Archive::new();
+    let store = archive.store("a");
+    let ticks = |from: i64, quote| (from..30).map(|n| tick(2 * n, quote)).collect::<Vec<_>>();
+    stage(&store, range(0, 60), &ticks(0, 1.0));
+    publish(&store);
+    let restated = |from: i64| {
+        let store = archive.store("b");
+        let answer = segment_asked(range(2 * from, 60), &ticks(from, 2.0), 6_000_000 + from);
+        store.stage(&key(), &answer).unwrap();
+        let published = publish(&store);
+        let open = |findings: &[Finding]| -> u64 {
+            findings.iter().filter(|f| f.is_open_restatement()).map(|f| f.n).sum()
+        };
+        (open(&published.findings), open(&published.standing))
+    };
+    assert_eq!(restated(0), (30, 0));
+    assert_eq!(restated(0), (0, 30));
+    let (news, standing) = restated(28);
+    assert_eq!(news, 0, "two of the last ten");
+    assert!(standing >= 30, "{standing}");
+    assert_eq!(load_owned(&archive.store("c")).unwrap().standing.len(), 20 + 1 + 2);
+    assert_eq!(archive.sidecar().findings.len(), 20 + 1 + 2);
+}

@@ -63,7 +63,7 @@ impl Page {
         let all = all.enumerate().map(|(index, (found, course))| {
             SeriesView::of(found, course, &format!("series-{}", index + 1), facts.now, &place)
         });
-        let beside = facts.survey.findings.iter().filter(|f| f.severity != Severity::Error);
+        let beside = facts.survey.findings.iter().filter(|f| f.weight() != Severity::Error);
         let beside = beside.map(|finding| FindingView::of("", finding, &place)).collect();
         Self {
             root: plain(&facts.root.display().to_string()),

@@ -131,7 +131,7 @@ impl SeriesView {
             gaps: or_nothing(gap_words(standing.gaps)),
             findings: or_nothing(finding_words(standing.findings)),
             facts: facts(found, now),
-            notes: remarks(found).iter().map(|note| plain(note)).collect(),
+            notes: remarks(found, place).iter().map(|note| plain(note)).collect(),
             n_older: found.months.iter().filter(|m| Some(m.month) < first_shown).count(),
             calendar: calendar(found, course),
             prices: course.window.and_then(|w| charts::prices(&course.spans, course.step_secs, w)),

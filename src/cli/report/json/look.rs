@@ -5,7 +5,7 @@
 //! `.titan/last-run.json`), `findings`, and `series`: the keys of a series in
 //! `.titan/watermark.json`, `watermark_age_secs`, `staged` (`segments`, `start`, `end`,
 //! `publishing`), and `partitions`: `month`, `state`, `rows`, `file_size`, `locked`, `foreign`,
-//! `problem`. In `calendar` each month is one letter a day: `#` full, `c` market closed,
+//! `problem`, `findings` (errors and warnings of its sidecar, by what they mean now). In `calendar` each month is one letter a day: `#` full, `c` market closed,
 //! `+` partial, `x` missing, `-` not offered, `.` future.
 //!
 //! `explain` adds series, `epoch`, `row_epoch` (of a candle: its open), `verdict` (`row`, `silent`,
@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::domain::EpochRange;
+use crate::domain::{EpochRange, Finding, Place, Severity};
 use crate::integrity::explain::{CandleAround, Explanation, PlacedRow};
 use crate::integrity::survey::{MonthSurvey, SeriesSurvey, Staged};
 
@@ -33,6 +33,7 @@ use super::{joined, with_head, with_series};
 
 /// How an archive stands.
 pub fn status(shown: &Shown<'_>, session: &str, exit: ExitCode) -> Value {
+    let place = place(shown.root);
     let required = shown.shortfalls.map(|short| {
         let one = |s: &super::super::super::gate::Shortfall| json!({ "what": s.what, "reason": s.reason });
         let all: Vec<_> = short.iter().map(one).collect();
@@ -49,7 +50,7 @@ pub fn status(shown: &Shown<'_>, session: &str, exit: ExitCode) -> Value {
         let more = json!({
             "watermark_age_secs": found.standing.watermark.map(|mark| shown.now.since(mark)),
             "staged": staged(&found.staged),
-            "partitions": found.months.iter().map(partition).collect::<Vec<_>>(),
+            "partitions": found.months.iter().map(|month| partition(month, &place)).collect::<Vec<_>>(),
             "calendar": days,
         });
         joined(standing, more)
@@ -59,14 +60,16 @@ pub fn status(shown: &Shown<'_>, session: &str, exit: ExitCode) -> Value {
         "now": shown.now,
         "required": required,
         "last_run": shown.last_run,
-        "findings": findings(&shown.survey.findings, &place(shown.root)),
+        "findings": findings(&shown.survey.findings, &place),
         "series": shown.survey.series.iter().map(one).collect::<Vec<_>>(),
     });
     with_head("status", session, exit, &Value::Null, body)
 }
 
-fn partition(month: &MonthSurvey) -> Value {
+fn partition(month: &MonthSurvey, place: &Place) -> Value {
     let sidecar = month.sidecar.as_ref();
+    let told = sidecar.iter().flat_map(|sidecar| &sidecar.findings).map(Finding::weighed);
+    let told: Vec<_> = told.filter(|finding| finding.severity > Severity::Info).collect();
     json!({
         "month": month.month.to_string(),
         "state": sidecar.and_then(|sidecar| sidecar.state),
@@ -75,6 +78,7 @@ fn partition(month: &MonthSurvey) -> Value {
         "locked": sidecar.is_some_and(|sidecar| sidecar.locked),
         "foreign": sidecar.is_some_and(|sidecar| sidecar.is_foreign()),
         "problem": month.problem,
+        "findings": findings(&told, place),
     })
 }
 

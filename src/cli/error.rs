@@ -26,6 +26,17 @@ impl Failure {
         Self { error: error.into(), hint: None, exit }
     }
 
+    /// The machine allows no further thread; `n_started` of `n` could be started.
+    pub fn no_thread(error: &std::io::Error, n_started: usize, n: usize) -> Self {
+        Self::cannot_start(format!(
+            "this machine lets the program start {n_started} of the {n} threads it needs: {error}"
+        ))
+        .with_hint(
+            "raise the limit of processes and threads (`ulimit -u`, `TasksMax=` of systemd, \
+             `--pids-limit` of Docker)",
+        )
+    }
+
     /// Says what can be done.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -16,10 +16,6 @@ use super::{state, terminal};
 /// A year of ticks of a series takes some 40 MB, its staging the same once more.
 const ENOUGH_BYTES: u64 = 1 << 30;
 
-/// Variables that others read to find a proxy.
-const PROXY_VARIABLES: [&str; 6] =
-    ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-
 /// What was found on this machine.
 #[derive(Debug)]
 pub(super) struct MachineFacts {
@@ -31,7 +27,6 @@ pub(super) struct MachineFacts {
     state_folder: Option<(PathBuf, FolderProbe)>,
     /// From where a token comes, if there is one.
     has_token: bool,
-    proxies: Vec<&'static str>,
     /// Columns of the terminal, and whether it takes colours.
     canvas: (Option<usize>, bool),
 }
@@ -40,7 +35,6 @@ pub(super) struct MachineFacts {
 pub(super) fn look(settings: &DoctorSettings, session: &str) -> MachineFacts {
     let output = settings.root.clone();
     let state_folder = state::folder(settings.state_dir.as_deref());
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     MachineFacts {
         folder: outside::folder(&output, session),
         loose: outside::private_folders(&output).into_iter().filter_map(loose).collect(),
@@ -50,7 +44,6 @@ pub(super) fn look(settings: &DoctorSettings, session: &str) -> MachineFacts {
             (folder, probe)
         }),
         has_token: settings.source.token.is_some(),
-        proxies: PROXY_VARIABLES.into_iter().filter(is_set).collect(),
         canvas: terminal::stdout_canvas(),
         output,
     }
@@ -68,8 +61,8 @@ fn loose(_: PathBuf) -> Option<(PathBuf, u32)> {
     None
 }
 
-/// A row of each thing that was looked at.
-pub(super) fn judge(facts: &MachineFacts, is_loopback: bool) -> Vec<Probe> {
+/// A row of each thing that was looked at; `proxy` is the one on the way to the source.
+pub(super) fn judge(facts: &MachineFacts, proxy: Option<&str>) -> Vec<Probe> {
     let MachineFacts { folder, output, .. } = facts;
     vec![
         Probe::new("output", "the folder of the archive can be written", written(output, folder)),
@@ -85,7 +78,7 @@ pub(super) fn judge(facts: &MachineFacts, is_loopback: bool) -> Vec<Probe> {
         Probe::new("runs", "it is known who works in the archive", runs(facts)),
         Probe::new("state_folder", "runs on this machine can share one budget", shared(facts)),
         Probe::new("api_token", "a token is not needed", token(facts)),
-        Probe::new("proxy", "connections are made directly", proxies(facts, is_loopback)),
+        Probe::new("proxy", "connections are made directly or by an HTTP proxy", through(proxy)),
         Probe::new("terminal", "any terminal will do, or none", canvas(facts)),
     ]
 }
@@ -194,19 +187,8 @@ fn token(facts: &MachineFacts) -> Judged {
     Judged::ok(if facts.has_token { "one is given" } else { "none is given" })
 }
 
-fn proxies(facts: &MachineFacts, is_loopback: bool) -> Judged {
-    if facts.proxies.is_empty() {
-        return Judged::ok("no proxy is set");
-    }
-    let seen = format!("{} set", facts.proxies.join(", "));
-    match is_loopback {
-        true => Judged::ok(format!("{seen}, but the source is on this machine")),
-        false => Judged::differs(
-            seen,
-            "proxies are not supported and these variables not read; where the network allows no \
-             direct connection, nothing can be downloaded",
-        ),
-    }
+fn through(proxy: Option<&str>) -> Judged {
+    Judged::ok(proxy.map_or_else(|| "no proxy is used".to_owned(), str::to_owned))
 }
 
 fn canvas(facts: &MachineFacts) -> Judged {
@@ -242,14 +224,13 @@ mod tests {
             holders: Vec::new(),
             state_folder: Some(("state".into(), good())),
             has_token: false,
-            proxies: Vec::new(),
             canvas: (None, false),
         }
     }
 
     /// The names of the rows that are not fine.
-    fn bad(facts: &MachineFacts, is_loopback: bool) -> Vec<&'static str> {
-        let rows = judge(facts, is_loopback).into_iter();
+    fn bad(facts: &MachineFacts) -> Vec<&'static str> {
+        let rows = judge(facts, None).into_iter();
         rows.filter(|row| row.verdict != Verdict::Ok).map(|row| row.name).collect()
     }
 
@@ -260,14 +241,14 @@ mod tests {
 
     #[test]
     fn a_good_machine_has_nothing_to_complain_of() {
-        assert!(bad(&facts(good()), false).is_empty());
-        assert!(bad(&facts(FolderProbe { existed: false, ..good() }), false).is_empty());
+        assert!(bad(&facts(good())).is_empty());
+        assert!(bad(&facts(FolderProbe { existed: false, ..good() })).is_empty());
     }
 
     #[test]
     fn each_shortcoming_has_its_row() {
         let none: [&str; 0] = [];
-        let of = |folder| bad(&facts(folder), false);
+        let of = |folder| bad(&facts(folder));
         assert_eq!(of(FolderProbe { locks: Some(false), ..good() }), ["file_locks"]);
         assert_eq!(of(FolderProbe { links: Some(false), ..good() }), ["hard_links"]);
         assert_eq!(of(FolderProbe { case_matters: Some(false), ..good() }), ["file_names"]);
@@ -275,18 +256,14 @@ mod tests {
         assert_eq!(of(FolderProbe { write: Err(denied()), ..good() }), ["output"]);
         let mut loose = facts(good());
         loose.loose = vec![("x".into(), 0o755)];
-        assert_eq!(bad(&loose, false), ["private_folders"]);
+        assert_eq!(bad(&loose), ["private_folders"]);
         let mut homeless = facts(good());
         homeless.state_folder = None;
-        assert_eq!(bad(&homeless, false), ["state_folder"]);
+        assert_eq!(bad(&homeless), ["state_folder"]);
         homeless.state_folder = Some(("x".into(), FolderProbe { write: Err(denied()), ..good() }));
-        assert_eq!(bad(&homeless, false), ["state_folder"]);
-        let mut behind_proxy = facts(good());
-        behind_proxy.proxies = vec!["HTTPS_PROXY"];
-        assert_eq!(bad(&behind_proxy, false), ["proxy"]);
-        assert_eq!(bad(&behind_proxy, true), none);
+        assert_eq!(bad(&homeless), ["state_folder"]);
         let mut busy = facts(good());
         busy.holders = vec![("R_100/ticks".into(), "process 7 on `host`".into())];
-        assert_eq!(bad(&busy, false), none);
+        assert_eq!(bad(&busy), none);
     }
 }

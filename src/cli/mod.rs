@@ -66,6 +66,9 @@ const DISK_THREADS: usize = 1;
 /// Threads that look up addresses and keep the shared pace; they hold next to nothing.
 const OTHER_THREADS: usize = 3;
 
+/// How long a thread without work is kept: for the whole run. Another might not be allowed later.
+const KEPT: Duration = Duration::from_secs(365 * 86_400);
+
 /// Blocking work that outlives its command (a page being encoded when Ctrl-C came) may take this
 /// long before the process leaves it; what it leaves behind is swept by the next run.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -93,8 +96,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => return told(&failure, &name, &session, json),
     };
     let token = variables.get(TOKEN);
+    let warnings = variables.warnings.clone();
     match parsed(typed, variables) {
-        Ok(parsed) => dispatch(&parsed, token, &session),
+        Ok(parsed) => dispatch(&parsed, token, &warnings, &session),
         Err(failure) => told(&failure, &name, &session, json),
     }
 }
@@ -140,7 +144,12 @@ fn parsed(typed: Typed, variables: Variables) -> Result<Parsed, Failure> {
     typed.over(Layers { variables, file })
 }
 
-fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
+fn dispatch(
+    parsed: &Parsed,
+    token: Option<Secret>,
+    warnings: &[String],
+    session: &str,
+) -> ExitCode {
     let Parsed { cli, origins, .. } = parsed;
     let (name, talk_args, wants_bars) = match &cli.command {
         None => ("download", &cli.download.talk, !cli.download.no_progress),
@@ -165,6 +174,9 @@ fn dispatch(parsed: &Parsed, token: Option<Secret>, session: &str) -> ExitCode {
             record::must_lie_outside("--log-file", &file.path, output)?;
         }
         log_file = logging::start(&talk, &terminal, session)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
         Ok((talk, terminal))
     });
     // A run that cannot even read its settings is recorded, too: somebody waits for it.
@@ -317,23 +329,53 @@ impl Threads {
         if demo { Self::Cores } else { Self::One }
     }
 
+    /// Threads without which a command cannot do its work.
+    fn number(self) -> usize {
+        let workers = if self == Self::Cores { Self::workers() } else { 0 };
+        workers + DISK_THREADS + 1 + THREADS_BESIDE
+    }
+
+    fn workers() -> usize {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS)
+    }
+
     fn runtime(self) -> std::io::Result<Runtime> {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut builder = match self {
             Self::One => Builder::new_current_thread(),
             Self::Cores => Builder::new_multi_thread(),
         };
         match self {
             Self::One => builder.max_blocking_threads(OTHER_THREADS),
-            Self::Cores => builder.worker_threads(cores().min(MOST_THREADS)),
+            Self::Cores => builder.worker_threads(Self::workers()),
         };
-        builder.enable_all().build()
+        builder.thread_keep_alive(KEPT).enable_all().build()
     }
 
     /// Whose blocking threads wait for the disk, so that nothing else has to.
     fn disk() -> std::io::Result<Runtime> {
-        Builder::new_current_thread().max_blocking_threads(DISK_THREADS).build()
+        let mut builder = Builder::new_current_thread();
+        builder.thread_keep_alive(KEPT).max_blocking_threads(DISK_THREADS).build()
     }
+}
+
+/// Threads that a command starts beside its runtimes: the display, or what leaves at a second Ctrl-C.
+const THREADS_BESIDE: usize = 1;
+
+/// Starts so many threads at once, and ends them. Where the machine allows fewer, tokio would panic,
+/// or wait for ever for a thread that never comes.
+fn check_threads(n: usize) -> Result<(), Failure> {
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    std::thread::scope(|scope| {
+        // Dropped with this scope's work, which lets all of them go.
+        let _hold = hold;
+        for n_started in 0..n {
+            let wait = || drop(held.lock().map(|held| held.recv()));
+            let started = std::thread::Builder::new().spawn_scoped(scope, wait);
+            started.map_err(|error| Failure::no_thread(&error, n_started, n))?;
+        }
+        Ok(())
+    })
 }
 
 /// Runs a command on a runtime of its own.
@@ -341,8 +383,11 @@ fn blocking(
     threads: Threads,
     command: impl Future<Output = Result<ExitCode, Failure>>,
 ) -> Result<ExitCode, Failure> {
+    check_threads(threads.number())?;
     let runtime = threads.runtime().map_err(Failure::cannot_start)?;
     let disk = Threads::disk().map_err(Failure::cannot_start)?;
+    // What waits for a thread later waits for one of these at worst, which are never given back.
+    drop((runtime.spawn_blocking(|| ()), disk.spawn_blocking(|| ())));
     let result = runtime.block_on(with_disk(disk.handle().clone(), command));
     disk.shutdown_timeout(END_WITHIN);
     runtime.shutdown_background();

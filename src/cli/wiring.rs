@@ -14,7 +14,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::deriv::{ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
+use crate::deriv::{
+    ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Proxy, Secret, check_trust_store,
+};
 use crate::domain::{Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol};
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Summary, disk,
@@ -81,6 +83,30 @@ pub(super) fn endpoint(api: Api, text: Option<&str>) -> Result<EndpointChoice, S
         is_tls: endpoint.is_tls(),
         is_loopback: endpoint.is_loopback(),
     })
+}
+
+/// The proxy that the environment names for an endpoint.
+fn proxy(endpoint: &Endpoint) -> Result<Option<Proxy>, Failure> {
+    Proxy::for_endpoint(endpoint, |name| std::env::var_os(name)).map_err(|error| {
+        Failure::cannot_start(error).with_hint(
+            "name an HTTP proxy like `http://name:password@proxy.example:3128`, or except the \
+             endpoint from it with `NO_PROXY`",
+        )
+    })
+}
+
+/// What dials an endpoint as the environment says. Dials nothing yet.
+fn connector(endpoint: &Endpoint, allow_insecure: bool) -> Result<NetConnector, Failure> {
+    if endpoint.is_tls() {
+        check_trust_store(|name| std::env::var_os(name)).map_err(|error| {
+            Failure::cannot_start(error).with_hint(
+                "name certificates in PEM there, or unset the variable to trust those of the system",
+            )
+        })?;
+    }
+    let connector =
+        if allow_insecure { NetConnector::allow_insecure() } else { NetConnector::new() };
+    Ok(connector.through(proxy(endpoint)?))
 }
 
 /// Checks the name of a codec.
@@ -275,9 +301,9 @@ pub(super) struct Session {
 impl Session {
     /// Puts the parts together. Asks nobody and writes nothing.
     pub(super) fn open(settings: &DownloadSettings, parts: Parts) -> Result<Self, Failure> {
-        let connector =
-            if settings.insecure_ws { NetConnector::allow_insecure() } else { NetConnector::new() };
-        let client = DerivClient::new(source_config(settings, &parts.endpoint)?, connector);
+        let config = source_config(settings, &parts.endpoint)?;
+        let connector = connector(&config.endpoint, settings.insecure_ws)?;
+        let client = DerivClient::new(config, connector);
         let observer = observer(&parts);
         let source = source(settings, &parts, client.clone(), &observer);
         let store = Arc::new(open_store(settings, &parts)?);

@@ -124,6 +124,11 @@ impl Endpoint {
         self.port.unwrap_or(if self.tls { 443 } else { 80 })
     }
 
+    /// Host and port, as HTTP names them.
+    pub(super) fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port())
+    }
+
     /// Tells whether the bytes are encrypted on the way.
     pub fn is_tls(&self) -> bool {
         self.tls

@@ -7,7 +7,7 @@
 //! | file | what lives there |
 //! |---|---|
 //! | `config` | which API, where, as whom; addresses and tokens that cannot be printed by accident |
-//! | `net` | TCP and TLS |
+//! | `net` | TCP, proxies and TLS |
 //! | `connection` | the task that owns the socket |
 //! | `wire`, `skim` | the API's JSON, shape for shape; whose message it is, without reading the rest |
 //! | `trading_times` | opening hours: wire and meaning |
@@ -53,7 +53,10 @@ pub use self::config::{
     ApiVersion, DerivConfig, Endpoint, InvalidApiVersion, InvalidEndpoint, Secret,
 };
 pub use self::connection::ConnectionStats;
-pub use self::net::{BoxedStream, ByteStream, Connect, DialSteps, NetConnector};
+pub use self::net::{
+    BoxedStream, ByteStream, Connect, DialSteps, InvalidProxy, InvalidTrustStore, NetConnector,
+    Proxy, check_trust_store,
+};
 
 /// Live ticks that may wait for their reader: four minutes of the fastest series.
 const MAX_WAITING_TICKS: usize = 256;

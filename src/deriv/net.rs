@@ -1,14 +1,25 @@
-//! Dials: TCP, and TLS where the address asks for it.
+//! Dials: TCP, a proxy where one is named, and TLS where the address asks for it.
 //!
 //! The WebSocket handshake is not done here, so tests can hand the client an in-memory pipe.
+//!
+//! | file | what lives there |
+//! |---|---|
+//! | `addresses` | which of several addresses is connected to |
+//! | `proxy` | which proxy is named, and `CONNECT` |
+//! | `trust_store` | whose certificates are trusted |
+
+mod addresses;
+mod proxy;
+mod trust_store;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -16,6 +27,10 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::config::Endpoint;
+use addresses::{first_to_connect, interleaved};
+
+pub use proxy::{InvalidProxy, Proxy};
+pub use trust_store::{InvalidTrustStore, check_trust_store};
 
 /// Bytes both ways; implemented by everything that can be one.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -51,13 +66,15 @@ pub trait Connect: Send + Sync + 'static {
 
 /// How long each step of a dial took; `None` for a step that was not reached, not needed or not
 /// told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DialSteps {
     /// From the name of the host to its addresses.
     pub dns: Option<Duration>,
     /// How many addresses there were.
     pub n_addresses: usize,
-    /// From an address to a connection.
+    /// The addresses a connection was tried to, in this order.
+    pub tried: Vec<SocketAddr>,
+    /// From an address to a connection, through the proxy if there is one.
     pub tcp: Option<Duration>,
     /// From a connection to an encrypted one.
     pub tls: Option<Duration>,
@@ -69,6 +86,7 @@ pub struct DialSteps {
 #[derive(Debug, Default)]
 pub struct NetConnector {
     allow_insecure: bool,
+    proxy: Option<Proxy>,
     /// Read once, at the first encrypted dial: the system's certificates take a while.
     tls: OnceCell<Arc<ClientConfig>>,
 }
@@ -81,12 +99,36 @@ impl NetConnector {
 
     /// Dials `ws://` anywhere too; whoever is between can then read and change the answers.
     pub fn allow_insecure() -> Self {
-        Self { allow_insecure: true, tls: OnceCell::new() }
+        Self { allow_insecure: true, ..Self::default() }
+    }
+
+    /// Dials through a proxy, if there is one.
+    #[must_use]
+    pub fn through(self, proxy: Option<Proxy>) -> Self {
+        Self { proxy, ..self }
     }
 
     async fn tls_config(&self) -> io::Result<Arc<ClientConfig>> {
         let make = || async { tokio::task::spawn_blocking(client_config).await? };
         self.tls.get_or_try_init(make).await.cloned()
+    }
+
+    /// A connection to the first of a host's addresses that answers.
+    async fn tcp(&self, host: &str, port: u16, steps: &mut DialSteps) -> io::Result<BoxedStream> {
+        let began = Instant::now();
+        let addresses: Vec<_> = tokio::net::lookup_host((host, port)).await?.collect();
+        (steps.dns, steps.n_addresses) = (Some(began.elapsed()), addresses.len());
+        let addresses = interleaved(addresses);
+        let tcp = first_to_connect(&addresses, &mut steps.tried, TcpStream::connect).await?;
+        tcp.set_nodelay(true)?;
+        Ok(Box::new(tcp))
+    }
+
+    async fn encrypted(&self, host: &str, stream: BoxedStream) -> io::Result<BoxedStream> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let tls = TlsConnector::from(self.tls_config().await?);
+        Ok(Box::new(tls.connect(name, stream).await?))
     }
 }
 
@@ -106,51 +148,41 @@ impl Connect for NetConnector {
                 "unencrypted `ws://` is refused except on loopback",
             ));
         }
+        let proxy = self.proxy.as_ref().filter(|_| !endpoint.is_loopback());
+        let (host, port) = match proxy {
+            Some(proxy) => (proxy.host(), proxy.port()),
+            None => (endpoint.host(), endpoint.port()),
+        };
         let began = Instant::now();
-        let addresses: Vec<_> =
-            tokio::net::lookup_host((endpoint.host(), endpoint.port())).await?.collect();
-        (steps.dns, steps.n_addresses) = (Some(began.elapsed()), addresses.len());
-        let began = Instant::now();
-        let tcp = TcpStream::connect(addresses.as_slice()).await?;
-        steps.tcp = Some(began.elapsed());
-        tcp.set_nodelay(true)?;
-        if !endpoint.is_tls() {
-            return Ok(Box::new(tcp));
+        let mut stream = self.tcp(host, port, steps).await?;
+        if let Some(proxy) = proxy {
+            if proxy.is_tls() {
+                stream = self.encrypted(proxy.host(), stream).await?;
+            }
+            proxy.connect(&mut stream, endpoint).await?;
         }
-        let name = ServerName::try_from(endpoint.host().to_owned())
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        let tls = TlsConnector::from(self.tls_config().await?);
+        steps.tcp = Some(began.elapsed().saturating_sub(steps.dns.unwrap_or_default()));
+        if !endpoint.is_tls() {
+            return Ok(stream);
+        }
         let began = Instant::now();
-        let stream = tls.connect(name, tcp).await?;
+        let stream = self.encrypted(endpoint.host(), stream).await?;
         steps.tls = Some(began.elapsed());
-        Ok(Box::new(stream))
+        Ok(stream)
     }
 }
 
 /// TLS with ring, named explicitly: with two providers in one binary rustls cannot choose and panics.
 fn client_config() -> io::Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots =
+        trust_store::roots().map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
-        .with_root_certificates(roots())
+        .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(Arc::new(config))
-}
-
-/// The system's certificates; those of Mozilla where the system has none, as in small containers.
-fn roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    let (n_added, _) = roots.add_parsable_certificates(native.certs);
-    if n_added == 0 {
-        tracing::debug!(
-            n_errors = native.errors.len(),
-            "no system certificates, using built-in ones"
-        );
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
 }
 
 #[cfg(test)]
@@ -169,6 +201,6 @@ mod tests {
     #[test]
     fn tls_needs_no_process_wide_provider() {
         assert!(client_config().is_ok());
-        assert!(!roots().is_empty());
+        assert!(!trust_store::roots().unwrap().is_empty());
     }
 }

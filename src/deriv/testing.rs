@@ -108,6 +108,14 @@ impl Peer {
         self.answer(request, ticks_from(request)).await;
     }
 
+    /// The same to a client that may be gone.
+    pub(super) async fn tries_to_answer_ticks(&mut self, request: &Value) -> bool {
+        let mut body = ticks_from(request);
+        body["req_id"] = request["req_id"].clone();
+        body["echo_req"] = request.clone();
+        self.0.send(Message::text(body.to_string())).await.is_ok()
+    }
+
     /// Reads nothing and says nothing for ever, with the connection open.
     pub(super) async fn fall_silent(self) {
         std::future::pending::<()>().await;

@@ -179,9 +179,9 @@ fn a_source_that_is_away_is_said_to_be() {
 #[test]
 fn a_bad_env_file_is_refused_and_not_quoted() {
     let sandbox = Sandbox::new();
-    fs::write(sandbox.path(".env"), "TITAN_TOKEN=s3cretT0ken and more\n").unwrap();
+    fs::write(sandbox.path(".env"), "TITAN_TOKEN='s3cretT0ken and more\n").unwrap();
     let arguments = ["--symbol", "R_100"];
-    assert_refused(&sandbox, &arguments, 2, &["cannot read `.env`", "NAME=value"]);
+    assert_refused(&sandbox, &arguments, 2, &["cannot read `.env` line 1", "NAME=value"]);
     let ran = sandbox.run(&["--symbol", "R_100"]);
     assert!(!ran.stderr.contains("s3cret"), "{}", ran.stderr);
 }

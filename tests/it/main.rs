@@ -11,6 +11,7 @@ mod cli;
 mod config;
 mod config_docs;
 mod conformance;
+mod connection;
 mod corpus;
 // The step counter is in binaries built for tests only.
 #[cfg(debug_assertions)]
@@ -51,4 +52,5 @@ mod status;
 mod stop;
 mod support;
 mod tls;
+mod variables;
 mod views;

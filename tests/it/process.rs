@@ -85,8 +85,11 @@ impl Sandbox {
                     "TERM",
                     "STY",
                     "XTERM_VERSION",
+                    "SSL_CERT_FILE",
+                    "SSL_CERT_DIR",
                 ]
                 .contains(&name)
+                || name.to_lowercase().ends_with("_proxy")
         };
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(is_ours) {

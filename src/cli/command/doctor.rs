@@ -28,6 +28,7 @@ pub(crate) async fn run(settings: &DoctorSettings, context: &Context) -> Result<
     let facts = machine::look(settings, &context.session);
     let (endpoint, demo) =
         download::endpoint_or_demo(settings.source.endpoint.as_ref(), settings.source.api).await?;
+    let proxy = outside::proxy(&endpoint)?;
     let examination = tokio::select! {
         biased;
         () = signals.stop().cancelled() => {
@@ -44,7 +45,7 @@ pub(crate) async fn run(settings: &DoctorSettings, context: &Context) -> Result<
         api: settings.source.api,
         symbol: settings.symbol.clone(),
         began,
-        machine: machine::judge(&facts, endpoint.is_loopback),
+        machine: machine::judge(&facts, proxy.as_deref()),
         network: examination,
     };
     let exit = exit(&shown);

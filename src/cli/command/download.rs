@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::deriv::Proxy;
 use crate::domain::{ErrorKind, Series, StoreError};
 use crate::download::{DownloadError, Plan, Summary, Window};
 
@@ -89,7 +90,7 @@ impl Work<'_> {
     /// Does it and closes the session, however it ended.
     async fn done_with(&self, mut session: Session) -> Result<ExitCode, Failure> {
         let screen = Screen::start(Arc::clone(self.progress), self.context.terminal.clone())
-            .map_err(Failure::cannot_start)?;
+            .map_err(|error| Failure::no_thread(&error, 0, 1))?;
         let result = if self.settings.dry_run {
             self.planned(&session, screen).await
         } else {
@@ -269,9 +270,14 @@ fn window(window: Window) -> Value {
     }
 }
 
+/// What a person can do about a proxy that makes no connection.
+pub(super) const PROXY_HINT: &str =
+    "check the proxy that the variable names, or except the endpoint from it with `NO_PROXY`";
+
 /// What a person can do about a run that could not start.
 pub(super) fn hint(error: &DownloadError, output: &Path) -> Option<String> {
     let hint = match error {
+        DownloadError::Source { source, .. } if Proxy::is_to_blame(source) => PROXY_HINT,
         DownloadError::Source { source, .. } => match source.kind {
             ErrorKind::Unauthorized => {
                 "check `TITAN_TOKEN` and `--app-id`; market data needs no token on `--api v1`"

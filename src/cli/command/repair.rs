@@ -99,7 +99,7 @@ impl Work<'_> {
         progress: &Arc<Progress>,
     ) -> Result<ExitCode, Failure> {
         let screen = Screen::start(Arc::clone(progress), self.context.terminal.clone())
-            .map_err(Failure::cannot_start)?;
+            .map_err(|error| Failure::no_thread(&error, 0, 1))?;
         let result = if self.settings.run.dry_run {
             self.planned(&session).await
         } else {

@@ -1,5 +1,6 @@
 //! `symbols`: what the source offers now. One list, and the time; changes nothing.
 
+use crate::deriv::Proxy;
 use crate::domain::{ErrorKind, Instrument, SourceError};
 
 use super::super::error::Failure;
@@ -122,6 +123,9 @@ fn known_word(
 /// The source did not answer, or refused.
 fn unavailable(error: SourceError) -> Failure {
     let (exit, hint) = match error.kind {
+        ErrorKind::Rejected if Proxy::is_to_blame(&error) => {
+            (ExitCode::CannotStart, download::PROXY_HINT)
+        }
         ErrorKind::Unauthorized => (
             ExitCode::CannotStart,
             "check `TITAN_TOKEN` and `--app-id`; the list needs no token on `--api v1`",

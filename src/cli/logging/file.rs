@@ -126,7 +126,7 @@ impl LogFile {
                 writer.work(&received);
                 let _ = end.send(());
             })
-            .map_err(Failure::cannot_start)?;
+            .map_err(|error| Failure::no_thread(&error, 0, 1))?;
         Ok(Self { path: path.to_owned(), queue: Queue { messages, shared }, ended })
     }
 

@@ -111,7 +111,7 @@ impl RunRecord {
                 writer.work(&woken);
                 let _ = say.send(());
             })
-            .map_err(Failure::cannot_start)?;
+            .map_err(|error| Failure::no_thread(&error, 0, 1))?;
         Ok(Self(Some(Arc::new(Inner { shared, wake, written: Mutex::new(written) }))))
     }
 

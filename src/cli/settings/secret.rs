@@ -9,6 +9,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::super::TOKEN;
+use super::super::variables::env_file_holds;
 use super::SettingsError;
 use super::parse::quoted;
 
@@ -136,11 +138,7 @@ fn is_open_to_others(_: &std::fs::Metadata) -> bool {
 /// What to say if `.env` holds the token and other users can read it.
 pub(in super::super) fn warning_of_env_file(path: &Path) -> Option<String> {
     let is_open = std::fs::metadata(path).is_ok_and(|metadata| is_open_to_others(&metadata));
-    let holds = || {
-        let entries = dotenvy::from_path_iter(path).ok()?;
-        entries.map_while(Result::ok).find(|(name, _)| name == "TITAN_TOKEN")
-    };
-    (is_open && holds().is_some()).then(|| {
+    (is_open && env_file_holds(path, TOKEN)).then(|| {
         let shown = path.display();
         format!("`{shown}` holds the API token and other users can read it: `chmod 600 {shown}`")
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deriv::probe::{self, Check, Examination, ProbePlan};
-use crate::deriv::{DerivClient, DerivConfig, Endpoint, NetConnector, Secret};
+use crate::deriv::{DerivClient, DerivConfig, Endpoint, Secret};
 use crate::domain::{Epoch, FactsStore, Instrument, SourceError, SourceFacts, SourceInfo, Symbol};
 use crate::format::Layout;
 use crate::integrity::{self, PartitionChecker};
@@ -31,8 +31,10 @@ fn config(source: &SourceSettings, endpoint: &EndpointChoice) -> Result<DerivCon
     Ok(config)
 }
 
-fn connector(source: &SourceSettings) -> NetConnector {
-    if source.insecure_ws { NetConnector::allow_insecure() } else { NetConnector::new() }
+/// The proxy of an endpoint, without its user and password.
+pub(in crate::cli) fn proxy(endpoint: &EndpointChoice) -> Result<Option<String>, Failure> {
+    let address = Endpoint::parse(&endpoint.url).map_err(Failure::cannot_start)?;
+    Ok(super::proxy(&address)?.map(|proxy| proxy.to_string()))
 }
 
 /// Asks for the time and for what is on offer, once each.
@@ -40,7 +42,9 @@ pub(in crate::cli) async fn offer(
     source: &SourceSettings,
     endpoint: &EndpointChoice,
 ) -> Result<Result<(Epoch, Vec<Instrument>), SourceError>, Failure> {
-    let client = DerivClient::new(config(source, endpoint)?, connector(source));
+    let config = config(source, endpoint)?;
+    let connector = super::connector(&config.endpoint, source.insecure_ws)?;
+    let client = DerivClient::new(config, connector);
     let asked = async {
         let now = client.server_time().await?;
         Ok((now, client.instruments().await?))
@@ -78,13 +82,14 @@ pub(in crate::cli) async fn examine(
     tell: &(dyn Fn(Check) + Sync),
 ) -> Result<Examination, Failure> {
     let config = config(&settings.source, endpoint)?;
+    let connector = super::connector(&config.endpoint, settings.source.insecure_ws)?;
     let plan = ProbePlan {
         symbol: settings.symbol.clone(),
         is_long: settings.long,
         pace: if endpoint.is_loopback { Duration::ZERO } else { POLITE },
         clock: Arc::new(clock::now_millis),
     };
-    Ok(probe::probe(&config, &connector(&settings.source), &plan, tell).await)
+    Ok(probe::probe(&config, &connector, &plan, tell).await)
 }
 
 /// Tries out a folder.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::handshake::{self, Socket};
+use super::patience::Patience;
 use super::session::{End, Session};
 use super::{Command, Shared, count};
 use crate::deriv::error::Failure;
@@ -23,6 +24,7 @@ pub(super) struct Actor<C> {
     connector: C,
     inbox: mpsc::Receiver<Command>,
     redial: Redial,
+    patience: Patience,
     /// Numbers attempts to connect; the number tells callers which loss hit them.
     n_dials: u64,
     /// Set once the account was refused: dialling again would only be refused again.
@@ -32,7 +34,10 @@ pub(super) struct Actor<C> {
 impl<C: Connect> Actor<C> {
     pub(super) fn new(shared: Arc<Shared>, connector: C, inbox: mpsc::Receiver<Command>) -> Self {
         let redial = Redial::default();
-        Self { shared, connector, inbox, redial, n_dials: 0, refused: None }
+        let config = &shared.config;
+        let patience =
+            Patience::new(config.request_timeout, config.pong_within, config.connect_timeout);
+        Self { shared, connector, inbox, redial, patience, n_dials: 0, refused: None }
     }
 
     /// Runs until the handle is dropped or closed. Calls still queued then fail as cancelled.
@@ -73,12 +78,20 @@ impl<C: Connect> Actor<C> {
             sleep_until(not_before).await;
         }
         self.n_dials += 1;
-        let opened = handshake::open(&self.connector, &self.shared).await;
-        opened.map_err(|failure| self.connect_failed(failure))
+        let began = Instant::now();
+        let opened = handshake::open(&self.connector, &self.shared, self.patience.connect()).await;
+        match opened {
+            Ok(socket) => {
+                self.patience.connected(began.elapsed());
+                Ok(socket)
+            }
+            Err(failure) => Err(self.connect_failed(failure)),
+        }
     }
 
     fn connect_failed(&mut self, failure: Failure) -> Failure {
         count(&self.shared.counters.failed_connects);
+        self.patience.not_connected();
         let failure = failure.on_connection(self.n_dials);
         self.redial.failed(Instant::now(), jitter());
         tracing::debug!(dial = self.n_dials, kind = ?failure.kind, reason = failure.message, "not connected");
@@ -91,7 +104,7 @@ impl<C: Connect> Actor<C> {
     async fn live(&mut self, socket: Socket, first: Command) -> End {
         count(&self.shared.counters.connects);
         tracing::debug!(connection = self.n_dials, endpoint = %self.shared.config.endpoint, "connected");
-        let mut session = Session::new(&self.shared, self.n_dials, socket);
+        let mut session = Session::new(&self.shared, &mut self.patience, self.n_dials, socket);
         let end = session.run(first, &mut self.inbox).await;
         if session.was_useful() {
             self.redial = Redial::default();

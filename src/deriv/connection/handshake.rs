@@ -13,31 +13,41 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::Shared;
+use super::heard::Heard;
 use crate::deriv::config::{DerivConfig, Secret};
 use crate::deriv::error::{Failure, kind_of, printable};
-use crate::deriv::net::{BoxedStream, Connect};
+use crate::deriv::net::{BoxedStream, Connect, DialSteps};
 use crate::deriv::wire::{self, AuthorizeRequest, PlainAnswer};
 use crate::domain::ErrorKind;
 
-pub(in crate::deriv) type Socket = WebSocketStream<BoxedStream>;
+pub(in crate::deriv) type Socket = WebSocketStream<Heard>;
 
 /// Bytes read from the socket at once; a page of 5,000 ticks takes two or three reads.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
-/// Opens a socket that may be asked.
-pub(super) async fn open<C: Connect>(connector: &C, shared: &Shared) -> Result<Socket, Failure> {
+/// Opens a socket that may be asked; `within` is the time for it without the authorization.
+pub(super) async fn open<C: Connect>(
+    connector: &C,
+    shared: &Shared,
+    within: Duration,
+) -> Result<Socket, Failure> {
     let config = &shared.config;
-    let connected = timeout(config.connect_timeout, connect(connector, config)).await;
-    let mut socket = connected.unwrap_or_else(|_| Err(not_in_time(config)))?;
+    let mut steps = DialSteps::default();
+    let connected = timeout(within, connect(connector, config, &mut steps)).await;
+    let mut socket = connected.unwrap_or_else(|_| Err(not_in_time(config, within, &steps)))?;
     if let Some(token) = config.token_to_send() {
         authorize(&mut socket, config, token, shared.next_req_id()).await?;
     }
     Ok(socket)
 }
 
-async fn connect<C: Connect>(connector: &C, config: &DerivConfig) -> Result<Socket, Failure> {
-    let endpoint = &config.endpoint;
-    let stream = connector.dial(endpoint).await.map_err(|error| not_dialled(config, error))?;
+async fn connect<C: Connect>(
+    connector: &C,
+    config: &DerivConfig,
+    steps: &mut DialSteps,
+) -> Result<Socket, Failure> {
+    let dialled = connector.dial_in_steps(&config.endpoint, steps).await;
+    let stream = dialled.map_err(|error| not_dialled(config, error))?;
     upgrade(config, stream).await
 }
 
@@ -55,17 +65,32 @@ pub(in crate::deriv) async fn upgrade(
         .write_buffer_size(0) // requests are small and rare: each leaves at once
         .max_message_size(Some(config.max_message_bytes))
         .max_frame_size(Some(config.max_frame_bytes));
-    match client_async_with_config(request, stream, Some(limits)).await {
+    match client_async_with_config(request, Heard::new(stream), Some(limits)).await {
         Ok((socket, _)) => Ok(socket),
         Err(WsError::Http(response)) => Err(upgrade_refused(config, &response)),
         Err(error) => Err(no_upgrade(config, error)),
     }
 }
 
-pub(in crate::deriv) fn not_in_time(config: &DerivConfig) -> Failure {
-    let secs = config.connect_timeout.as_secs_f64();
-    let message = format!("`{}` did not accept a connection within {secs} s", config.endpoint);
+/// Names the addresses that were tried: one that leads nowhere is found by its number.
+pub(in crate::deriv) fn not_in_time(
+    config: &DerivConfig,
+    within: Duration,
+    steps: &DialSteps,
+) -> Failure {
+    let secs = rounded_secs(within);
+    let mut message = format!("`{}` did not accept a connection within {secs} s", config.endpoint);
+    if !steps.tried.is_empty() {
+        let tried: Vec<_> = steps.tried.iter().map(ToString::to_string).collect();
+        let how_far = if steps.tcp.is_some() { "connected to one of" } else { "tried" };
+        message = format!("{message} ({how_far} {})", tried.join(", "));
+    }
     Failure::new(ErrorKind::Transport, message)
+}
+
+/// Seconds to show, to a tenth.
+pub(super) fn rounded_secs(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
 }
 
 pub(in crate::deriv) fn not_dialled(config: &DerivConfig, error: io::Error) -> Failure {

@@ -1,11 +1,13 @@
 //! One task owns the socket; everybody else talks to the task.
 //!
 //! Calls go through a bounded channel to the [`actor`], which dials at the first of them, matches
-//! answers to callers by `req_id`, pings, notices silence, and dials again when a later call needs
+//! answers to callers by `req_id`, pings, notices silence ([`patience`]), and dials again when a later call needs
 //! it. A call is sent once: if its connection is lost, its caller is told and decides.
 
 mod actor;
 pub(super) mod handshake;
+mod heard;
+mod patience;
 mod session;
 mod waiters;
 

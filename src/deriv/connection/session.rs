@@ -9,14 +9,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Duration, Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message, Utf8Bytes};
 
-use super::handshake::{Socket, describe_loss};
+use super::handshake::{Socket, describe_loss, rounded_secs};
+use super::patience::{Patience, question_of};
 use super::waiters::{Reply, Waiter, Waiters};
 use super::{Command, Shared, closed, count};
 use crate::deriv::error::{Failure, printable};
@@ -25,6 +26,13 @@ use crate::domain::ErrorKind;
 
 /// For the farewell; who does not read it does not miss it.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
+
+/// So many later requests are answered before a request counts as overtaken: answers come in any
+/// order, and one may be slow.
+const MOST_OVERTAKERS: u32 = 3;
+
+/// Requests given up whose answers may still come.
+const MOST_GIVEN_UP: usize = 64;
 
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,28 +59,41 @@ enum Event {
 
 pub(super) struct Session<'a> {
     shared: &'a Shared,
+    patience: &'a mut Patience,
     id: u64,
     socket: Socket,
     waiters: Waiters,
+    /// When each request that was given up had been sent, by its number.
+    given_up: HashMap<u64, Instant>,
     /// Subscription id → its reader.
     streams: HashMap<String, mpsc::Sender<Utf8Bytes>>,
     next_ping: Instant,
     /// Until when the ping in flight must be answered, if one is.
     pong_until: Option<Instant>,
+    /// Pings sent since the last answer to anything else.
+    n_pings: u32,
     /// Whether any answer came: such a connection did not fail, it ended.
     was_useful: bool,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(shared: &'a Shared, id: u64, socket: Socket) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        patience: &'a mut Patience,
+        id: u64,
+        socket: Socket,
+    ) -> Self {
         Self {
             shared,
+            patience,
             id,
             socket,
             waiters: Waiters::default(),
+            given_up: HashMap::new(),
             streams: HashMap::new(),
             next_ping: Instant::now() + shared.config.ping_every,
             pong_until: None,
+            n_pings: 0,
             was_useful: false,
         }
     }
@@ -118,8 +139,18 @@ impl<'a> Session<'a> {
     }
 
     fn next_wake(&self) -> Instant {
-        let ping = self.pong_until.unwrap_or(self.next_ping);
-        self.waiters.next_deadline().map_or(ping, |deadline| deadline.min(ping))
+        let ping = self.pong_until.unwrap_or_else(|| self.ping_at());
+        let deadline = self.waiters.next_deadline(|waiter| deadline_of(self.patience, waiter));
+        deadline.map_or(ping, |deadline| deadline.min(ping))
+    }
+
+    /// When a ping is due: when it is time for one, and sooner if answers are overdue and nothing
+    /// at all comes.
+    fn ping_at(&self) -> Instant {
+        let Some(oldest) = self.waiters.oldest() else { return self.next_ping };
+        let silent_since = self.socket.get_ref().last().max(oldest.sent);
+        let quiet = self.patience.quiet(self.waiters.questions(), self.n_pings);
+        self.next_ping.min(silent_since + quiet)
     }
 
     async fn obey(&mut self, command: Command) -> Result<(), Stop> {
@@ -140,8 +171,14 @@ impl<'a> Session<'a> {
         expects: &'static str,
         reply: Reply,
     ) -> Result<(), Stop> {
-        let deadline = Instant::now() + self.shared.config.request_timeout;
-        self.waiters.insert(req_id, Waiter { reply, expects, deadline });
+        let sent = Instant::now();
+        let deadline = sent + self.shared.config.request_timeout;
+        let question = question_of(&text, req_id);
+        if self.waiters.len() == 0 {
+            self.n_pings = 0;
+        }
+        let waiter = Waiter { reply, expects, question, sent, n_overtakers: 0, deadline };
+        self.waiters.insert(req_id, waiter);
         self.write(text).await
     }
 
@@ -207,6 +244,9 @@ impl<'a> Session<'a> {
             Some(subscription) => self.push(subscription.id.as_str(), text).await,
             None if envelope.msg_type.as_str() == "ping" => Ok(()),
             None => {
+                if let Some(sent) = envelope.req_id.0.and_then(|id| self.given_up.remove(&id)) {
+                    self.patience.answered_late(sent.elapsed());
+                }
                 self.stray("an answer nobody waits for");
                 Ok(())
             }
@@ -226,6 +266,11 @@ impl<'a> Session<'a> {
     }
 
     fn answer(&mut self, waiter: Waiter, envelope: &Envelope, text: Utf8Bytes) {
+        self.n_pings = 0;
+        self.patience.answered(waiter.question, waiter.sent.elapsed());
+        if let wire::Id(Some(req_id)) = envelope.req_id {
+            self.waiters.overtaken_by(req_id);
+        }
         match waiter.reply {
             Reply::Once(reply) => {
                 let _ = reply.send(Ok(text));
@@ -275,35 +320,60 @@ impl<'a> Session<'a> {
     /// Ends what is overdue and pings when it is time.
     async fn keep_time(&mut self) -> Result<(), Stop> {
         let now = Instant::now();
-        let expired = self.waiters.take_expired(now);
+        let ends = |waiter: &Waiter| deadline_of(self.patience, waiter);
+        let expired = self.waiters.take_expired(now, ends);
         if !expired.is_empty() {
             // A connection that does not answer is asked at once whether it lives.
             self.next_ping = now;
         }
-        for waiter in expired {
-            self.expire(waiter);
+        for (req_id, waiter) in expired {
+            self.expire(req_id, waiter);
         }
         if self.pong_until.is_some_and(|until| until <= now) {
-            count(&self.shared.counters.pings_lost);
-            return Err(Stop::Lost(self.loss("declared dead, because a ping was not answered")));
+            return self.judge_silence(now).await;
         }
-        if self.pong_until.is_none() && self.next_ping <= now {
+        if self.pong_until.is_none() && self.ping_at() <= now {
             return self.ping(now).await;
         }
         Ok(())
     }
 
-    fn expire(&self, waiter: Waiter) {
+    /// A ping was not answered. That is the end, unless something waits to be read (this machine
+    /// may have slept) or a long answer is on its way.
+    async fn judge_silence(&mut self, now: Instant) -> Result<(), Stop> {
+        if let Some(message) = self.socket.next().now_or_never() {
+            return self.receive(message).await;
+        }
+        let within = self.patience.pong(self.waiters.questions());
+        let until = self.socket.get_ref().last() + within;
+        if until > now {
+            self.pong_until = Some(until);
+            return Ok(());
+        }
+        count(&self.shared.counters.pings_lost);
+        if let Some(question) = self.waiters.oldest().map(|waiter| waiter.question) {
+            self.patience.unanswered(question);
+        }
+        Err(Stop::Lost(self.loss("declared dead, because a ping was not answered")))
+    }
+
+    fn expire(&mut self, req_id: u64, waiter: Waiter) {
         count(&self.shared.counters.timeouts);
-        let secs = self.shared.config.request_timeout.as_secs_f64();
+        if self.given_up.len() >= MOST_GIVEN_UP {
+            self.given_up.clear();
+        }
+        self.given_up.insert(req_id, waiter.sent);
+        let secs = rounded_secs(deadline_of(self.patience, &waiter) - waiter.sent);
+        self.patience.unanswered(waiter.question);
         let message = format!("not answered within {secs} s");
         waiter.reply.fail(Failure::new(ErrorKind::Transport, message));
     }
 
     async fn ping(&mut self, now: Instant) -> Result<(), Stop> {
         let config = &self.shared.config;
+        self.n_pings = self.n_pings.saturating_add(1);
         self.next_ping = now + config.ping_every;
-        self.pong_until = Some(now + config.pong_within);
+        self.pong_until = Some(now + self.patience.pong(self.waiters.questions()));
         count(&self.shared.counters.pings);
         match wire::text_of(&PingRequest { ping: 1, req_id: self.shared.next_req_id() }) {
             Ok(text) => self.write(text).await,
@@ -355,4 +425,12 @@ impl<'a> Session<'a> {
         let _ = timeout(CLOSE_WITHIN, self.socket.close(None)).await;
         End::Closed
     }
+}
+
+/// When a request is given up.
+fn deadline_of(patience: &Patience, waiter: &Waiter) -> Instant {
+    if waiter.n_overtakers < MOST_OVERTAKERS {
+        return waiter.deadline;
+    }
+    waiter.deadline.min(waiter.sent + patience.overtaken(waiter.question))
 }

@@ -45,6 +45,11 @@ pub(super) struct Waiter {
     pub(super) reply: Reply,
     /// `msg_type` of a good answer.
     pub(super) expects: &'static str,
+    /// What is asked, whatever its number.
+    pub(super) question: u64,
+    pub(super) sent: Instant,
+    /// Requests that were sent later and answered sooner.
+    pub(super) n_overtakers: u32,
     pub(super) deadline: Instant,
 }
 
@@ -73,13 +78,35 @@ impl Waiters {
         if fits(waiter) { self.0.remove(&req_id) } else { None }
     }
 
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.0.values().map(|waiter| waiter.deadline).min()
+    /// The first moment at which `deadline` ends the time of a request.
+    pub(super) fn next_deadline(&self, deadline: impl Fn(&Waiter) -> Instant) -> Option<Instant> {
+        self.0.values().map(deadline).min()
     }
 
-    /// Takes out every request whose time is over.
-    pub(super) fn take_expired(&mut self, now: Instant) -> Vec<Waiter> {
-        self.0.extract_if(|_, waiter| waiter.deadline <= now).map(|(_, waiter)| waiter).collect()
+    /// Takes out every request whose time `deadline` ends, with its number.
+    pub(super) fn take_expired(
+        &mut self,
+        now: Instant,
+        deadline: impl Fn(&Waiter) -> Instant,
+    ) -> Vec<(u64, Waiter)> {
+        self.0.extract_if(|_, waiter| deadline(waiter) <= now).collect()
+    }
+
+    /// Every request with a smaller number was overtaken by the one that was answered.
+    pub(super) fn overtaken_by(&mut self, answered: u64) {
+        for (_, waiter) in self.0.iter_mut().filter(|(req_id, _)| **req_id < answered) {
+            waiter.n_overtakers = waiter.n_overtakers.saturating_add(1);
+        }
+    }
+
+    /// The request that waits the longest.
+    pub(super) fn oldest(&self) -> Option<&Waiter> {
+        self.0.values().min_by_key(|waiter| waiter.sent)
+    }
+
+    /// What is asked.
+    pub(super) fn questions(&self) -> impl Iterator<Item = u64> {
+        self.0.values().map(|waiter| waiter.question)
     }
 
     /// Tells every caller the same.

@@ -219,7 +219,7 @@ impl<'a, C: Connect> Driver<'a, C> {
     }
 
     fn keep_opening(&mut self, opening: &Opening) {
-        let DialSteps { dns, tcp, tls, n_addresses } = opening.steps;
+        let DialSteps { dns, tcp, tls, n_addresses, .. } = opening.steps;
         let after = |took: Duration| format!("in {}", talk::millis(took));
         if let Some(took) = dns {
             let n = format!("{n_addresses} address{}", if n_addresses == 1 { "" } else { "es" });

@@ -21,7 +21,7 @@ const MAX_STRAYS: usize = 16;
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How a connection was made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Opening {
     pub(super) steps: DialSteps,
     /// From a stream to a WebSocket.
@@ -78,19 +78,21 @@ impl Link {
     ) -> Result<(Self, Opening), NotOpened> {
         let mut opening = Opening::default();
         let dialled = timeout(config.connect_timeout, dial(config, connector, &mut opening)).await;
-        let dialled = dialled.unwrap_or_else(|_| Err(handshake::not_in_time(config)));
-        let mut socket = dialled.map_err(|failure| NotOpened {
-            at: failed_at(config, &opening),
-            why: told(&failure),
-            opening,
-        })?;
+        let dialled = dialled.unwrap_or_else(|_| {
+            Err(handshake::not_in_time(config, config.connect_timeout, &opening.steps))
+        });
+        let mut socket = match dialled {
+            Ok(socket) => socket,
+            Err(failure) => {
+                let at = failed_at(config, &opening);
+                return Err(NotOpened { at, why: told(&failure), opening });
+            }
+        };
         if let Some(token) = config.token_to_send() {
             let answered = handshake::authorize(&mut socket, config, token, req_id).await;
-            answered.map_err(|failure| NotOpened {
-                at: Check::Token,
-                why: told(&failure),
-                opening,
-            })?;
+            if let Err(failure) = answered {
+                return Err(NotOpened { at: Check::Token, why: told(&failure), opening });
+            }
             opening.is_authorized = true;
         }
         Ok((Self { socket, config: config.clone() }, opening))
@@ -174,7 +176,7 @@ async fn dial<C: Connect>(
 
 /// The step that was not done yet.
 fn failed_at(config: &DerivConfig, opening: &Opening) -> Check {
-    let DialSteps { dns, tcp, tls, .. } = opening.steps;
+    let DialSteps { dns, tcp, tls, .. } = &opening.steps;
     match (dns, tcp, tls) {
         (None, ..) => Check::Dns,
         (_, None, _) => Check::Tcp,

@@ -43,8 +43,11 @@ impl Places {
         };
         let words = std::iter::once("titan-download".to_owned()).chain(self.typed.clone());
         let typed = Typed::read(words.map(OsString::from).collect()).map_err(|e| e.to_string())?;
-        let variables =
-            Variables { environment: map(&self.environment), env_file: map(&self.env_file) };
+        let variables = Variables {
+            environment: map(&self.environment),
+            env_file: map(&self.env_file),
+            ..Variables::default()
+        };
         let file = config::parse("titan.toml", &self.file, &Keys::all()).map_err(said)?;
         typed.over(Layers { variables, file: Some(file) }).map_err(said)
     }

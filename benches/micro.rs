@@ -103,6 +103,7 @@ fn step_of_the_pager(bencher: Bencher) {
             pip_size: Some(2),
             n_duplicates: 0,
             conflicts: Vec::new(),
+            unusable: Vec::new(),
         };
         (Pager::<Tick>::new(scope), profile, page)
     };

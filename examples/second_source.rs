@@ -52,7 +52,14 @@ impl MarketDataSource<Tick> for CsvFolder {
         let mut records: Vec<_> = inside.rev().take(request.limit as usize).collect();
         records.reverse();
         let n_received = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        Ok(Page { records, n_received, pip_size: None, n_duplicates: 0, conflicts: Vec::new() })
+        Ok(Page {
+            records,
+            n_received,
+            pip_size: None,
+            n_duplicates: 0,
+            conflicts: Vec::new(),
+            unusable: Vec::new(),
+        })
     }
 }
 

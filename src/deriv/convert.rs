@@ -5,7 +5,7 @@
 //! | both ends of a window are inclusive | [`history_request`] asks up to `end - 1` |
 //! | a window must not begin where it ends | [`Window`] asks one second of ticks as two |
 //! | a candle window that ends on a boundary answers one bar too many | the same: `end = m·g − 1` |
-//! | a partial first candle, a bogus one-second candle | [`collect`] drops `epoch % g != 0` |
+//! | candles with `epoch % g != 0` | [`collect`] leaves them out and names them ([`Page::unusable`]) |
 //! | the same row twice | [`collect`] keeps the first, counts equals, reports contradictions |
 //! | prices as text | `wire::Number` |
 //! | `pip_size` is decimals here, a step there | [`decimals`], [`decimals_of_step`] |
@@ -301,7 +301,7 @@ fn check_echo(request: &PageRequest, echo: Option<&Echo>) -> Result<(), SourceEr
     ))
 }
 
-/// Checks every row, undoes doubled and misaligned ones, and makes the page.
+/// Checks every row, undoes doubled ones, names misaligned ones, and makes the page.
 fn collect<R: Record>(
     request: &PageRequest,
     n_rows: usize,
@@ -324,6 +324,7 @@ fn collect<R: Record>(
         pip_size,
         n_duplicates: 0,
         conflicts: Vec::new(),
+        unusable: Vec::new(),
     };
     let mut newest = Epoch::new(i64::MIN);
     for row in rows {
@@ -332,15 +333,21 @@ fn collect<R: Record>(
             return Err(malformed(Defect::Unsorted, &what, problem));
         }
         newest = row.epoch();
-        // A partial first candle, or a bogus one-second candle at the very end.
         if width.is_some_and(|width| newest.secs() % width != 0) {
-            tracing::debug!(series = %request.series, epoch = %newest, "misaligned candle dropped");
+            page.unusable.push(newest);
             continue;
         }
         check_prices(&what, name, &row, limit)?;
         add(&mut page, row);
     }
     window.undo(&mut page);
+    // A candle that the window cuts is named by the start of the window. Among candles of another
+    // grid, one that opens there is such a part and no candle.
+    let is_cut = page.records.first().is_some_and(|row| row.epoch() == request.range.start())
+        && page.unusable.len() >= page.records.len();
+    if is_cut {
+        page.unusable.insert(0, page.records.remove(0).epoch());
+    }
     Ok(page)
 }
 

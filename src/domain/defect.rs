@@ -35,6 +35,7 @@ defects! {
     OtherRequest "other_request" "It answers something else than was asked."
     OutsideWindow "outside_window" "It holds a row from outside the window asked for."
     RowLeftOut "row_left_out" "It leaves out a row that another answer holds."
+    Unusable "unusable" "It holds a row that cannot be one of the series, and was asked again."
     Disputed "disputed" "It names another price than another answer, and was asked again."
 }
 

@@ -37,6 +37,25 @@ pub struct Wall {
     pub refused_at: Epoch,
     /// When that was seen, by the source's clock.
     pub seen_at: Epoch,
+    /// Whether a later run found it again and nothing spoke against it. Until then the wall is a
+    /// guess: what lies behind it is asked for by each run. Absent in files of older builds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_confirmed: bool,
+}
+
+/// 2000-01-01T00:00:00Z: no history of a market reaches further back.
+const OLDEST_WALL: Epoch = Epoch::new(946_684_800);
+
+impl Wall {
+    /// Tells whether it can be what a run before `now` saw; a file can say anything.
+    pub fn is_possible(&self, now: Epoch) -> bool {
+        self.offered_from >= OLDEST_WALL && self.offered_from <= self.seen_at && self.seen_at <= now
+    }
+
+    /// Where it is at `now`, if it moves as fast as the source's clock: it never moves faster.
+    pub fn at_most_at(&self, now: Epoch) -> Epoch {
+        self.offered_from.plus(now.since(self.seen_at).max(0))
+    }
 }
 
 /// What was learned of one series.

@@ -45,6 +45,10 @@ pub struct Page<R> {
     pub n_duplicates: u32,
     /// Rows refused because another price for the same epoch came first in the same answer.
     pub conflicts: Vec<RowConflict<R>>,
+    /// Epochs of rows in good form that cannot be records of the series, ascending: a candle that
+    /// does not open on a multiple of its width. The rows are left out; what they stand for is
+    /// neither answered nor silent.
+    pub unusable: Vec<Epoch>,
 }
 
 impl<R: Record> Page<R> {
@@ -53,11 +57,27 @@ impl<R: Record> Page<R> {
         self.records.is_sorted_by(|a, b| a.epoch() < b.epoch())
     }
 
-    /// Tells whether every record lies inside `range`.
+    /// Tells whether every row lies inside `range`.
     pub fn fits(&self, range: EpochRange) -> bool {
-        let inside = |record: &R| range.contains(record.epoch());
-        // Records ascend, so the two ends speak for all.
-        self.records.first().is_none_or(inside) && self.records.last().is_none_or(inside)
+        self.ends().all(|epoch| range.contains(epoch))
+    }
+
+    /// Tells whether the source may have sent its newest data instead of what was asked: none of
+    /// it older than `asked`, and more than one row newer, unless that is all there is. One row that
+    /// does not belong among others that do is a fault of the answer and says nothing.
+    pub fn is_substitution(&self, asked: EpochRange) -> bool {
+        let n_newer =
+            self.records.iter().rev().take_while(|row| row.epoch() >= asked.end()).count();
+        let is_older = self.ends().any(|at| at < asked.start());
+        !is_older && n_newer > usize::from(n_newer < self.records.len())
+    }
+
+    /// First and last epoch of the records, and of the rows that cannot be used: both ascend, so
+    /// these speak for all.
+    fn ends(&self) -> impl Iterator<Item = Epoch> {
+        let records = [self.records.first(), self.records.last()].into_iter().flatten();
+        let unusable = [self.unusable.first(), self.unusable.last()].into_iter().flatten();
+        records.map(Record::epoch).chain(unusable.copied())
     }
 }
 

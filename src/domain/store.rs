@@ -252,6 +252,14 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     /// If the folder is there and cannot be read.
     fn first_answered(&self, series: &Series, before: Month) -> Result<Option<Epoch>, StoreError>;
 
+    /// The oldest second of each month that the source answered for, and when it did so first, as
+    /// far as is published. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`first_answered`](Self::first_answered).
+    fn oldest_answers(&self, series: &Series) -> Result<Vec<(Epoch, Epoch)>, StoreError>;
+
     /// Tells what is published and staged of a partition.
     ///
     /// With the lock of the series it also readies the partition for this run: completes what a

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{DefectCounts, ErrorKind, RangeSet, Series, SourceError, Wall};
+use crate::domain::{DefectCounts, EpochRange, ErrorKind, RangeSet, Series, SourceError, Wall};
 
 use super::prepare::chain;
 use super::profile::Profile;
@@ -15,6 +15,8 @@ pub(super) struct Worked {
     pub(super) n_pages: u64,
     /// What this run has put into the staging, published since or not.
     pub(super) staged: RangeSet,
+    /// What of its month the source does not offer, as far as this run knows.
+    pub(super) not_offered: Option<EpochRange>,
 }
 
 /// How the loop ended for each planned partition, and as a whole.
@@ -24,6 +26,10 @@ pub(super) struct Ended {
     pub(super) outcomes: BTreeMap<usize, Worked>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
+    /// Why a wall cannot be believed.
+    pub(super) wall_doubts: BTreeMap<Series, String>,
+    /// Whether any answer of the run denied what another one held.
+    pub(super) was_lied_to: bool,
     /// Answers that proved nothing, by reason.
     pub(super) thrown_away: DefectCounts,
 }

@@ -22,14 +22,15 @@ use crate::domain::{
 use super::DownloadOptions;
 use super::ended::{Ended, Worked, ending_of};
 use super::errands::{AnyPage, AnySegment, Arrival, Written, fetch, look, write_segment};
-use super::job::{Effects, PartitionJob};
+use super::job::{Behind, Effects, PartitionJob};
 use super::pager::{AskId, Scope};
-use super::prepare::{Prepared, ServerClock, Source, Store, blocking, chain};
+use super::prepare::{CONTRADICTED, Prepared, ServerClock, Source, Store, blocking, chain};
+use super::probe::Sighting;
 use super::profile::{Profile, unit_secs};
 use super::reporter::{PageReport, Reporter};
 use super::spans;
 use super::summary::{Ending, PartitionOutcome};
-use super::wall::WallSearch;
+use super::wall::{self, WallSearch};
 
 /// Months worked on at once: the one being asked, and those whose last answers, checks or files
 /// are still on their way. Each holds about a chunk of rows, so this bounds the memory.
@@ -85,6 +86,10 @@ pub(super) struct Engine<'a, S, P> {
     clock: ServerClock,
     profiles: BTreeMap<Series, Profile>,
     walls: BTreeMap<Series, Wall>,
+    /// Why a wall cannot be believed.
+    wall_doubts: BTreeMap<Series, String>,
+    /// Whether any answer of this run denied what another one held: then no denial is evidence.
+    was_lied_to: bool,
     queue: VecDeque<(usize, AnyJob, Series)>,
     active: BTreeMap<usize, Active>,
     /// Order in which jobs began; the oldest is served first.
@@ -117,6 +122,8 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             clock: prepared.clock,
             profiles: prepared.profiles,
             walls: prepared.walls,
+            wall_doubts: prepared.wall_doubts,
+            was_lied_to: false,
             queue,
             active: BTreeMap::new(),
             order: Vec::new(),
@@ -153,8 +160,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             self.ending = Ending::BudgetSpent(why);
         }
         self.wind_down().await;
-        let Self { ending, outcomes, profiles, walls, thrown_away, .. } = self;
-        Ended { ending, outcomes, profiles, walls, thrown_away }
+        let Self { ending, outcomes, profiles, walls, wall_doubts, .. } = self;
+        let (was_lied_to, thrown_away) = (self.was_lied_to, self.thrown_away);
+        Ended { ending, outcomes, profiles, walls, wall_doubts, was_lied_to, thrown_away }
     }
 
     /// Puts asks into the pipe until it is full or nothing can be asked now.
@@ -246,7 +254,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         }
         match arrival {
             Arrival::Page { job, ask, answer } => self.take_page(job, ask, answer),
-            Arrival::Wall { job, found } => self.take_wall(job, &found),
+            Arrival::Wall { job, found } => self.take_wall(job, found),
         }
     }
 
@@ -267,25 +275,45 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             // A fetch is made for the kind of its job, so the kinds always agree.
             (AnyJob::Ticks(_), Ok(_)) | (AnyJob::Candles(_), Ok(_)) => return,
         };
+        self.was_lied_to |= each!(&active.job, j => j.was_lied_to());
         self.after(id, &effects);
     }
 
-    fn take_wall(&mut self, id: usize, found: &Result<Option<Wall>, SourceError>) {
+    fn take_wall(&mut self, id: usize, found: Result<Sighting, SourceError>) {
         let now = self.clock.now();
+        let Some(active) = self.active.get(&id) else { return };
+        let (series, span) = (active.series.clone(), active.span.clone());
+        let _entered = span.enter();
+        let found = found.map_err(|error| chain(&error)).and_then(|s| self.weighed(&series, s));
         let Some(active) = self.active.get_mut(&id) else { return };
         let Some(searched_from) = active.looks_for_wall.take() else { return };
-        let span = active.span.clone();
-        let _entered = span.enter();
-        let Some(profile) = self.profiles.get(&active.series) else { return };
-        let offered_from =
-            found.as_ref().map(|wall| wall.map(|w| w.offered_from)).map_err(|e| chain(e));
-        let effects =
-            each!(&mut active.job, j => j.wall(searched_from, offered_from, now, profile));
-        let series = active.series.clone();
+        let Some(profile) = self.profiles.get(&series) else { return };
+        let wall = found.clone();
+        let effects = each!(&mut active.job, j => j.wall(searched_from, wall, now, profile));
         self.after(id, &effects);
         if let Ok(Some(wall)) = found {
-            self.tell_of_wall(&series, *wall, now);
+            self.tell_of_wall(&series, wall, now);
         }
+    }
+
+    /// What a look during the work found, if it can be believed: where no wall was known that it can
+    /// be, no answer of this run may have denied what is there.
+    fn weighed(&mut self, series: &Series, seen: Sighting) -> Result<Option<Wall>, String> {
+        let Some(found) = seen.wall else { return Ok(None) };
+        let unit = unit_secs(series.kind);
+        let known = self.walls.get(series).copied();
+        if known.is_some_and(|known| wall::is_same(known, found, unit)) {
+            return Ok(Some(wall::remembered(known, found, found.seen_at, unit, false)));
+        }
+        if self.was_lied_to || seen.was_lied_to {
+            return Err(CONTRADICTED.to_owned());
+        }
+        if let Some(known) = known {
+            let Wall { offered_from, seen_at, .. } = known;
+            let doubt = format!("at {seen_at} it seemed to begin at {offered_from}");
+            self.wall_doubts.insert(series.clone(), doubt);
+        }
+        Ok(Some(found))
     }
 
     /// The other months of the series need not ask behind the wall either.
@@ -297,7 +325,7 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         let active = self.active.values_mut().filter(|active| active.series == *series);
         for job in queued.chain(active.map(|active| &mut active.job)) {
             // Nothing is proved by this, so there is nothing to report or to stage.
-            each!(job, j => drop(j.wall(from, Ok(Some(from)), now, profile)));
+            each!(job, j => drop(j.wall(from, Ok(Some(wall)), now, profile)));
         }
     }
 
@@ -432,8 +460,10 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     fn close(&mut self, id: usize, outcome: PartitionOutcome) {
         if let Some(active) = self.active.remove(&id) {
             let n_pages = each!(&active.job, j => j.n_answers);
+            let not_offered = each!(&active.job, j => j.not_offered());
             self.thrown_away = self.thrown_away.plus(&each!(&active.job, j => j.thrown_away()));
-            self.outcomes.insert(id, Worked { outcome, n_pages, staged: active.staged });
+            let staged = active.staged;
+            self.outcomes.insert(id, Worked { outcome, n_pages, staged, not_offered });
         }
         self.order.retain(|other| *other != id);
     }
@@ -539,10 +569,19 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         let failed = stored.published.select(|state| state == CoverageState::Failed);
         held && !failed.covers(range)
     });
+    let wall = prepared.walls.get(&partition.key.series);
+    let is_doubted = prepared.wall_doubts.contains_key(&partition.key.series);
+    let is_gone_for_good = |behind: EpochRange| {
+        let behind = behind.intersect(month).unwrap_or(behind);
+        held && wall.is_some_and(|wall| wall.is_confirmed)
+            && !stored.coverage().missing(behind).is_empty()
+    };
     !stored.staged.is_empty()
         || !stored.lost.is_empty()
         || may_seal
         || newly_lost
+        || partition.not_offered.is_some_and(is_gone_for_good)
+        || partition.not_offered.is_some() && held && is_doubted
         || stored.has_remarks
 }
 
@@ -559,8 +598,8 @@ fn job(
     let month = partition.key.month.range();
     let unit = unit_secs(series.kind);
     let taken_over = stored.coverage().select(|state| state == CoverageState::Inherited);
-    let wall = prepared.walls.get(&series).map(|wall| wall.offered_from);
-    let start = wall.map_or(month.start(), |wall| wall.max(month.start()));
+    let wall = prepared.walls.get(&series).copied();
+    let start = wall.map_or(month.start(), |wall| wall.offered_from.max(month.start()));
     let offered = EpochRange::new(start, now.floor_to(unit, 0).min(month.end()));
     // A month that lies behind the wall as a whole has nothing to ask, but may have news to publish.
     let range = offered.or(partition.missing.is_empty().then_some(month))?;
@@ -581,14 +620,14 @@ fn job(
     let not_offered =
         partition.not_offered.and_then(|behind| EpochRange::new(month.start(), behind.end()));
     let key = partition.key.clone();
+    let behind = Behind { not_offered, is_confirmed: wall.is_some_and(|wall| wall.is_confirmed) };
+    let (lost, chunk_rows) = (&partition.lost, options.chunk_rows);
     let job = match profile.kind {
         Kind::Ticks => AnyJob::Ticks(
-            PartitionJob::new(key, scope, not_offered, &partition.lost, options.chunk_rows)
-                .quoted_in(profile.decimals),
+            PartitionJob::new(key, scope, behind, lost, chunk_rows).quoted_in(profile.decimals),
         ),
         Kind::Candles(_) => AnyJob::Candles(
-            PartitionJob::new(key, scope, not_offered, &partition.lost, options.chunk_rows)
-                .quoted_in(profile.decimals),
+            PartitionJob::new(key, scope, behind, lost, chunk_rows).quoted_in(profile.decimals),
         ),
     };
     Some((id, job, series))

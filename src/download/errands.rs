@@ -8,12 +8,12 @@ use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, EpochRange, Kind, MarketDataSource, Page, PageRequest, PartitionKey, Published, Record,
-    Segment, Series, SourceError, StoreError, Tick, Wall,
+    Segment, Series, SourceError, StoreError, Tick,
 };
 
 use super::pager::{Ask, AskId};
 use super::prepare::{Source, Store, blocking};
-use super::probe::run_wall_search;
+use super::probe::{Sighting, run_wall_search};
 use super::spans;
 use super::wall::WallSearch;
 
@@ -32,7 +32,7 @@ pub(super) enum AnySegment {
 /// What comes back from the source.
 pub(super) enum Arrival {
     Page { job: usize, ask: AskId, answer: Result<AnyPage, SourceError> },
-    Wall { job: usize, found: Result<Option<Wall>, SourceError> },
+    Wall { job: usize, found: Result<Sighting, SourceError> },
 }
 
 /// What comes back from the disk.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::domain::{
     DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, FindingState, Page,
     PartitionKey, Publication, Published, RangeSet, Record, Restatements, Segment, SegmentNotes,
-    Severity, SilenceFacts,
+    Severity, SilenceFacts, Wall,
 };
 
 use super::DownloadOptions;
@@ -31,6 +31,15 @@ pub(super) struct Effects {
     pub(super) wall_doubted: Option<Epoch>,
 }
 
+/// What of a month lies behind the wall, and whether the wall is confirmed: only then does the
+/// archive say so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Behind {
+    /// From the first second of the month on.
+    pub(super) not_offered: Option<EpochRange>,
+    pub(super) is_confirmed: bool,
+}
+
 /// One partition being worked on.
 #[derive(Debug)]
 pub(super) struct PartitionJob<R> {
@@ -44,7 +53,11 @@ pub(super) struct PartitionJob<R> {
     buffer: SegmentBuffer<R>,
     decimals: Decimals,
     failed: RangeSet,
-    not_offered: Option<EpochRange>,
+    /// First seconds and number of rows that cannot be used.
+    unusable: Option<(EpochRange, u64)>,
+    /// Whether any row could be used.
+    has_rows: bool,
+    behind: Behind,
     /// Seconds settled before: published, and asked again only to be compared.
     settled: RangeSet,
     findings: Vec<Finding>,
@@ -61,11 +74,11 @@ pub(super) struct PartitionJob<R> {
 }
 
 impl<R: Record> PartitionJob<R> {
-    /// `not_offered` and `lost` are known to lie behind the wall before anything is asked.
+    /// `behind` and `lost` are known to lie behind the wall before anything is asked.
     pub(super) fn new(
         key: PartitionKey,
         scope: Scope,
-        not_offered: Option<EpochRange>,
+        behind: Behind,
         lost: &RangeSet,
         chunk_rows: usize,
     ) -> Self {
@@ -88,7 +101,9 @@ impl<R: Record> PartitionJob<R> {
             buffer: SegmentBuffer::new(chunk_rows),
             decimals: Decimals::default(),
             failed: lost.clone(),
-            not_offered,
+            unusable: None,
+            has_rows: false,
+            behind,
             findings,
             n_durable: 0,
             unread: Vec::new(),
@@ -120,7 +135,7 @@ impl<R: Record> PartitionJob<R> {
             ..self.scope.clone()
         };
         let key = self.key.clone();
-        let mut job = Self::new(key, scope, self.not_offered, &lost, self.chunk_rows);
+        let mut job = Self::new(key, scope, self.behind, &lost, self.chunk_rows);
         job.is_mending = true;
         job.n_answers = self.n_answers;
         job.decimals = self.decimals.clone();
@@ -144,6 +159,16 @@ impl<R: Record> PartitionJob<R> {
 
     pub(super) fn thrown_away(&self) -> DefectCounts {
         self.pager.thrown_away()
+    }
+
+    /// Whether the source denied what it answered when it was asked again.
+    pub(super) fn was_lied_to(&self) -> bool {
+        self.pager.was_lied_to()
+    }
+
+    /// What of the month the source does not offer, confirmed or not.
+    pub(super) fn not_offered(&self) -> Option<EpochRange> {
+        self.behind.not_offered
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -174,12 +199,15 @@ impl<R: Record> PartitionJob<R> {
     pub(super) fn wall(
         &mut self,
         searched_from: Epoch,
-        offered_from: Result<Option<Epoch>, String>,
+        wall: Result<Option<Wall>, String>,
         now: Epoch,
         profile: &Profile,
     ) -> Effects {
-        let events = match offered_from {
-            Ok(offered_from) => self.pager.wall(searched_from, offered_from, profile),
+        let events = match wall {
+            Ok(wall) => {
+                self.behind.is_confirmed |= wall.is_some_and(|wall| wall.is_confirmed);
+                self.pager.wall(searched_from, wall.map(|wall| wall.offered_from), profile)
+            }
             Err(why) => self.pager.wall_unknown(&why),
         };
         self.take_events(events, now)
@@ -191,6 +219,7 @@ impl<R: Record> PartitionJob<R> {
             match event {
                 Event::Proved { range, rows, n_duplicates } => {
                     effects.n_rows += rows.len() as u64;
+                    self.has_rows |= !rows.is_empty();
                     effects.proved_to = effects.proved_to.max(Some(range.end()));
                     self.buffer.insert(range, rows, n_duplicates, now);
                 }
@@ -199,6 +228,7 @@ impl<R: Record> PartitionJob<R> {
                     self.note_not_compared(range);
                     self.failed.insert(range);
                 }
+                Event::Unusable { seconds, n_rows } => self.note_unusable(seconds, n_rows),
                 Event::NotOffered(range) => self.note_not_offered(range),
                 Event::WallDoubted { lower } => {
                     let lower = effects.wall_doubted.map_or(lower, |known| known.min(lower));
@@ -225,8 +255,28 @@ impl<R: Record> PartitionJob<R> {
     /// What is not offered is a prefix of the month, whatever part of it was asked.
     fn note_not_offered(&mut self, range: EpochRange) {
         let start = self.key.month.range().start();
-        let end = self.not_offered.map_or(range.end(), |known| known.end().max(range.end()));
-        self.not_offered = EpochRange::new(start, end);
+        let known = self.behind.not_offered.map(EpochRange::end);
+        self.behind.not_offered =
+            EpochRange::new(start, known.max(Some(range.end())).unwrap_or(start));
+    }
+
+    fn note_unusable(&mut self, seconds: EpochRange, n_rows: u64) {
+        let (first, n_known) = self.unusable.unwrap_or((seconds, 0));
+        self.unusable = Some((first.min(seconds), n_known.saturating_add(n_rows)));
+    }
+
+    /// The rows that the source sent and that cannot be records of the series, in one sentence.
+    fn unusable_rows(&self) -> Option<Finding> {
+        let (first, n_rows) = self.unusable?;
+        let unit = super::profile::unit_secs(self.key.series.kind);
+        let expected = format!("bars that open on a multiple of {unit} s");
+        let first = EpochRange::new(first.start(), first.start().plus(unit)).unwrap_or(first);
+        let found = match self.has_rows {
+            true => format!("{n_rows} that do not, the first in {first}; they are not kept"),
+            false => format!("none: {n_rows} that do not, the first in {first}; none is kept"),
+        };
+        let finding = Finding::error(FindingKind::UnusableRows, &self.key, expected, found);
+        Some(finding.in_partition(&self.key).at(first))
     }
 
     fn note_finding(&mut self, finding: Finding) {
@@ -315,10 +365,10 @@ impl<R: Record> PartitionJob<R> {
         Publication {
             server_now: now,
             settle_lag: options.settle_lag,
-            not_offered: self.not_offered,
+            not_offered: self.behind.not_offered.filter(|_| self.behind.is_confirmed),
             failed: self.failed.clone(),
             silence,
-            findings: self.findings.clone(),
+            findings: self.findings.iter().cloned().chain(self.unusable_rows()).collect(),
             unread: self.unread.clone(),
             withdrawn: self.withdrawn.clone(),
             restatements: if options.accept_restatement.contains(&self.key) {

@@ -24,7 +24,7 @@ mod spans;
 pub mod summary;
 pub mod wall;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,13 +33,14 @@ use tokio_util::sync::CancellationToken;
 use tokio::time::Instant;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, GapThresholds, PartitionKey, RangeSet, Series,
-    SourceError, StoreError, StoredPartition, Wall,
+    Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, GapThresholds, PartitionKey,
+    RangeSet, Series, SourceError, SourceFacts, StoreError, StoredPartition, Wall,
 };
 
 use ended::{Ended, Worked};
 use engine::Engine;
-use prepare::{Purpose, blocking, chain, facts_learned, prepare};
+use prepare::{CONTRADICTED, Purpose, answers_of, blocking, chain, facts_learned, prepare};
+use profile::unit_secs;
 
 pub use disk::{disk, with_disk};
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
@@ -47,7 +48,7 @@ pub use prepare::{Source, Store};
 pub use repair::{Order, Orders, orders};
 pub use reporter::{PageReport, Reporter, Silent};
 pub use request::{DownloadRequest, Wanted};
-pub use summary::{Ending, PartitionOutcome, PartitionSummary, Summary};
+pub use summary::{Beginning, Ending, PartitionOutcome, PartitionSummary, Summary};
 
 /// How the work is done.
 #[derive(Debug, Clone, PartialEq)]
@@ -253,23 +254,62 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         if let Some(first) = engine.first() {
             has_room(&plan, &plan.partitions[first])?;
         }
-        let Ended { ending, mut outcomes, profiles, walls, thrown_away } = engine.run().await;
-        self.keep_facts(facts_learned(facts, &profiles, &walls)).await;
+        let mut ended = engine.run().await;
+        self.doubt_walls(&facts, plan.server_now, &mut ended).await;
+        let Ended { ending, mut outcomes, profiles, walls, wall_doubts, thrown_away, .. } = ended;
+        self.keep_facts(facts_learned(facts, &profiles, &walls, &wall_doubts)).await;
         let partitions = plan.partitions.iter().zip(before).enumerate();
         let partitions = partitions
             .map(|(id, (planned, before))| {
-                let wall = walls.get(&planned.key.series).copied();
+                let series = &planned.key.series;
+                let wall = walls.get(series).map(|wall| (*wall, wall_doubts.get(series)));
                 let problem = before.locked_problem.as_deref();
                 let ended = outcomes.remove(&id).or_else(|| problem.map(broken_lock));
                 summarize(planned, before, wall, ended)
             })
             .collect();
         let failed_series = plan.failed_series;
-        Ok(Summary { ending, partitions, failed_series, thrown_away, elapsed: started.elapsed() })
+        let believed = walls.iter().filter(|(series, _)| !wall_doubts.contains_key(series));
+        let history_begins = believed
+            .map(|(series, &Wall { offered_from: at, is_confirmed, .. })| {
+                (series.clone(), Beginning { at, is_confirmed })
+            })
+            .collect();
+        Ok(Summary {
+            ending,
+            partitions,
+            failed_series,
+            history_begins,
+            thrown_away,
+            elapsed: started.elapsed(),
+        })
+    }
+
+    /// Adds what speaks against the walls that this run found, now that all of its answers are
+    /// known. A wall that was found again in a later run is beyond that.
+    async fn doubt_walls(&self, facts: &SourceFacts, began: Epoch, ended: &mut Ended) {
+        for (series, &wall) in ended.walls.iter().filter(|(_, wall)| !wall.is_confirmed) {
+            if ended.wall_doubts.contains_key(series) {
+                continue;
+            }
+            let is_first_sight = wall.seen_at >= began;
+            let others: Vec<Wall> = other_walls(facts, &ended.walls, series);
+            let unit = unit_secs(series.kind);
+            let doubt = match answers_of(&self.store, series).await {
+                Ok(answers) => wall::doubt(wall, unit, &answers, &others),
+                Err(error) => Some(chain(&error)),
+            };
+            let contradicted =
+                || (ended.was_lied_to && is_first_sight).then(|| CONTRADICTED.into());
+            if let Some(doubt) = doubt.or_else(contradicted) {
+                tracing::warn!(%series, offered_from = %wall.offered_from, doubt, "the beginning of the history is not believed");
+                ended.wall_doubts.insert(series.clone(), doubt);
+            }
+        }
     }
 
     /// Facts only make the next run cheaper, so losing them is no failure of this one.
-    async fn keep_facts(&self, facts: crate::domain::SourceFacts) {
+    async fn keep_facts(&self, facts: SourceFacts) {
         if let Err(error) = blocking(&self.store, move |store| store.save_facts(&facts)).await {
             tracing::warn!(why = chain(&error), "what was learned of the source is not kept");
         }
@@ -288,6 +328,14 @@ fn has_room(plan: &Plan, first: &PlannedPartition) -> Result<(), DownloadError> 
         tracing::warn!(needed_mib, free_mib, "the disk may be full before everything is done");
     }
     Ok(())
+}
+
+/// The walls of all other symbols, as this run or an earlier one saw them.
+fn other_walls(facts: &SourceFacts, walls: &BTreeMap<Series, Wall>, series: &Series) -> Vec<Wall> {
+    let own = format!("{}/", series.symbol);
+    let earlier = facts.series.iter().filter(|(name, _)| !name.starts_with(&own));
+    let now = walls.iter().filter(|(other, _)| other.symbol != series.symbol);
+    earlier.filter_map(|(_, facts)| facts.wall).chain(now.map(|(_, wall)| *wall)).collect()
 }
 
 /// The wanted seconds without a settled answer, and those that were to be asked because only
@@ -309,7 +357,7 @@ fn broken_lock(problem: &str) -> Worked {
         "it is locked and nothing was changed, but {problem}; put the file back, or take \
          `locked` out of its sidecar and run `titan-download repair`"
     ));
-    Worked { outcome, n_pages: 0, staged: RangeSet::new() }
+    Worked { outcome, n_pages: 0, staged: RangeSet::new(), not_offered: None }
 }
 
 /// The series of the orders, and the time from their first month on.
@@ -321,21 +369,34 @@ fn request_of(orders: &Orders) -> DownloadRequest {
 fn summarize(
     planned: &PlannedPartition,
     before: StoredPartition,
-    wall: Option<Wall>,
+    wall: Option<(Wall, Option<&String>)>,
     ended: Option<Worked>,
 ) -> PartitionSummary {
     let record_count = planned.record_count;
+    let doubt = wall.and_then(|(_, doubt)| doubt);
     let unworked = || match planned.is_beyond_wall() {
         _ if planned.is_locked => PartitionOutcome::Locked { record_count },
-        true => PartitionOutcome::NotOffered,
+        true => doubt.map_or(PartitionOutcome::NotOffered, |why| {
+            let why = format!("the source sends other data instead, but {why}");
+            PartitionOutcome::Failed(why)
+        }),
         false if planned.missing.is_empty() => PartitionOutcome::UpToDate { record_count },
         false => PartitionOutcome::NotReached,
     };
-    let Worked { outcome, n_pages, staged } = ended.unwrap_or_else(|| Worked {
+    let Worked { mut outcome, n_pages, staged, not_offered } = ended.unwrap_or_else(|| Worked {
         outcome: unworked(),
         n_pages: 0,
         staged: RangeSet::new(),
+        not_offered: None,
     });
+    let found = not_offered.and_then(|behind| behind.intersect(planned.wanted));
+    let behind = planned.not_offered.max(found);
+    if let (PartitionOutcome::Published(published), Some(behind), Some((wall, doubt))) =
+        (&mut outcome, behind, wall)
+    {
+        published.findings.extend(unconfirmed(&planned.key, behind, wall, doubt));
+    }
+    let wall = wall.map(|(wall, _)| wall);
     let standing = match &outcome {
         PartitionOutcome::Published(published) => published.standing.clone(),
         _ => before.standing.clone(),
@@ -349,17 +410,35 @@ fn summarize(
             missing
         }
     };
-    if let Some(behind) = planned.not_offered {
+    let not_offered = behind.filter(|_| doubt.is_none());
+    if let Some(behind) = not_offered {
         missing.remove(behind);
     }
     let key: PartitionKey = planned.key.clone();
-    PartitionSummary {
-        key,
-        wanted: planned.wanted,
-        not_offered: planned.not_offered,
-        outcome,
-        missing,
-        standing,
-        n_pages,
+    let wanted = planned.wanted;
+    PartitionSummary { key, wanted, not_offered, outcome, missing, standing, n_pages }
+}
+
+/// What is to be told of seconds that the source does not offer, as long as that is not certain.
+fn unconfirmed(
+    key: &PartitionKey,
+    behind: EpochRange,
+    wall: Wall,
+    doubt: Option<&String>,
+) -> Option<Finding> {
+    if wall.is_confirmed {
+        return None;
     }
+    let expected = format!("an answer for {behind}");
+    let kind = FindingKind::WallProvisional;
+    let finding = match doubt {
+        None => Finding::info(
+            kind,
+            key,
+            expected,
+            "history seems to begin later; the next run asks again",
+        ),
+        Some(why) => Finding::error(kind, key, expected, format!("other data, but {why}")),
+    };
+    Some(finding.in_partition(key).at(behind))
 }

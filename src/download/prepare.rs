@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::domain::{
-    Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Instrument, Kind,
+    Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Granularity, Instrument, Kind,
     MarketDataSource, Month, PartitionKey, PartitionState, PartitionStore, RangeSet, Series,
     SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoreSpace, StoredPartition,
     Tick, Wall,
@@ -15,11 +15,11 @@ use crate::domain::{
 
 use super::disk::disk;
 use super::plan::{Plan, PlannedPartition};
-use super::probe::{ask_wall, run_wall_search};
+use super::probe::{Sighting, ask_wall, run_wall_search};
 use super::profile::{Profile, unit_secs};
 use super::refusals::{Refusals, SeriesError, ends_everything, ends_the_run};
 use super::repair::{self, Orders};
-use super::wall::{Probe, Step, WallSearch};
+use super::wall::{self, Answer, Probe, Step, WallSearch};
 use super::{DownloadError, DownloadOptions, DownloadRequest, Wanted, space, spans};
 
 /// A source that serves every kind of record this crate knows.
@@ -41,6 +41,13 @@ const LONGEST_TAIL_SECS: i64 = 7 * 86_400;
 /// Younger than this, what follows an answer needs no look at the wall: nobody reported a history
 /// shorter than a year.
 const SURELY_OFFERED_SECS: i64 = 300 * 86_400;
+
+/// Answers to one look at a remembered wall, at most.
+const MAX_LOOKS: u32 = 8;
+
+/// Why the answers of a run are no evidence of a wall.
+pub(super) const CONTRADICTED: &str =
+    "the source also sent its newest rows where it offers what was asked";
 
 /// The source's clock, carried forward between two looks at it.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +80,8 @@ pub(super) struct Prepared {
     pub(super) stored: Vec<StoredPartition>,
     pub(super) profiles: BTreeMap<Series, Profile>,
     pub(super) walls: BTreeMap<Series, Wall>,
+    /// Why a wall cannot be believed.
+    pub(super) wall_doubts: BTreeMap<Series, String>,
     /// Oldest second of each series that the source ever answered for.
     pub(super) first_held: BTreeMap<Series, Epoch>,
     pub(super) facts: SourceFacts,
@@ -105,6 +114,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         stored: Vec::new(),
         profiles: BTreeMap::new(),
         walls: BTreeMap::new(),
+        wall_doubts: BTreeMap::new(),
         first_held: BTreeMap::new(),
         facts,
     };
@@ -119,7 +129,8 @@ pub(super) async fn prepare<S: Source, P: Store>(
                 continue;
             }
         };
-        let known = prepared.known(series, options.ask_everything);
+        let known = prepared.known(series);
+        let remembered = known.wall;
         let cap = prepared.facts.page_cap.unwrap_or(options.assumed_page_cap);
         let continuous = (!instrument.market.is_empty()).then(|| instrument.is_continuous());
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
@@ -149,6 +160,8 @@ pub(super) async fn prepare<S: Source, P: Store>(
             }
             Err(SeriesError::Store(error)) if ends_everything(&error) => return Err(error.into()),
             Err(error) => {
+                // What was known is no less known for that.
+                prepared.walls.extend(remembered.map(|wall| (series.clone(), wall)));
                 prepared.plan.failed_series.push((series.clone(), chain(&error)));
                 refusals.take(error);
             }
@@ -163,16 +176,18 @@ pub(super) async fn prepare<S: Source, P: Store>(
 }
 
 impl Prepared {
-    /// A wall seen in the future belongs to another clock; who asks everything asks for it too.
-    fn known(&self, series: &Series, ask_everything: bool) -> SeriesFacts {
+    /// A wall seen in the future belongs to another clock.
+    fn known(&self, series: &Series) -> SeriesFacts {
         let known = self.facts.series.get(&fact_name(series)).copied().unwrap_or_default();
-        let is_usable = |wall: &Wall| wall.seen_at <= self.clock.asked && !ask_everything;
-        SeriesFacts { wall: known.wall.filter(is_usable), ..known }
+        SeriesFacts { wall: known.wall.filter(|wall| wall.is_possible(self.clock.asked)), ..known }
     }
 
     fn take(&mut self, series: &Series, planned: PlannedSeries) {
         if let Some(wall) = planned.wall {
             self.walls.insert(series.clone(), wall);
+        }
+        if let Some(doubt) = planned.wall_doubt {
+            self.wall_doubts.insert(series.clone(), doubt);
         }
         if let Some(held) = planned.first_held {
             self.first_held.insert(series.clone(), held);
@@ -207,6 +222,7 @@ fn offered<'a>(series: &Series, instruments: &'a [Instrument]) -> Result<&'a Ins
 struct PlannedSeries {
     partitions: Vec<(PlannedPartition, StoredPartition)>,
     wall: Option<Wall>,
+    wall_doubt: Option<String>,
     first_held: Option<Epoch>,
 }
 
@@ -255,11 +271,14 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partitions.push((planned(key, wanted, missing, again, &stored), stored));
         }
         let first_held = self.first_held(&partitions).await?;
-        let wall = match self.wall(&partitions, first_held).await {
+        let seen = match self.wall(&partitions, first_held).await {
             // The plan then names what is not reached; nothing behind the wall is asked any more.
-            Err(error) if self.is_only_spent(&error) => self.known.wall,
+            Err(error) if self.is_only_spent(&error) => {
+                Sighting { wall: self.known.wall, ..Sighting::default() }
+            }
             wall => wall.map_err(SeriesError::Wall)?,
         };
+        let (wall, wall_doubt) = self.weighed(seen).await?;
         for (partition, stored) in &mut partitions {
             if let Some(wall) = wall {
                 stand_before(wall, first_held, &inherited(stored), partition);
@@ -271,7 +290,22 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
             partition.n_bytes =
                 space::bytes_at_once(partition, self.store.row_bytes(self.series.kind));
         }
-        Ok(PlannedSeries { partitions, wall, first_held })
+        Ok(PlannedSeries { partitions, wall, wall_doubt, first_held })
+    }
+
+    /// What the wall that was seen now is, beside what was known of it; and why it cannot be
+    /// believed, if anything of the archive says so.
+    async fn weighed(&self, seen: Sighting) -> Result<(Option<Wall>, Option<String>), StoreError> {
+        let Some(found) = seen.wall.filter(|_| seen.was_asked && self.purpose == Purpose::Run)
+        else {
+            return Ok((seen.wall, None));
+        };
+        let unit = unit_secs(self.series.kind);
+        let answers = answers_of(self.store, self.series).await?;
+        let against = wall::doubt(found, unit, &answers, &[]);
+        let doubt = against.or_else(|| seen.was_lied_to.then(|| CONTRADICTED.to_owned()));
+        let wall = wall::remembered(self.known.wall, found, self.now, unit, doubt.is_none());
+        Ok((Some(wall), doubt.filter(|_| !wall.is_confirmed)))
     }
 
     fn is_only_spent(&self, error: &SourceError) -> bool {
@@ -289,13 +323,16 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         if stored.locked {
             return RangeSet::new();
         }
-        let taken_over = inherited(stored).within(wanted);
+        let mut unproved = inherited(stored).within(wanted);
+        if !self.is_wall_confirmed() {
+            unproved.extend(&not_offered(stored).within(wanted));
+        }
         if stored.state == Some(PartitionState::Sealed) {
-            return taken_over;
+            return unproved;
         }
         let coverage = stored.coverage();
         let mut missing = coverage.missing(wanted);
-        taken_over.iter().for_each(|range| missing.insert(range));
+        unproved.iter().for_each(|range| missing.insert(range));
         let again = |range: EpochRange| {
             let answered =
                 coverage.state_at(range.start().plus(-1)) == Some(CoverageState::Answered);
@@ -367,36 +404,129 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
         Ok(partitions.iter().filter_map(first_answered).min())
     }
 
+    fn is_wall_confirmed(&self) -> bool {
+        self.known.wall.is_some_and(|wall| wall.is_confirmed)
+    }
+
     /// Where history begins, as far as it matters for what is missing.
     ///
-    /// The wall only moves forward, so what lay behind it once needs no question; and what comes
-    /// after answers and is young needs none either.
+    /// A wall that is remembered only says where to look: the stretch behind it is asked once,
+    /// unless it is confirmed and the archive itself says that nothing is offered there. The wall
+    /// only moves forward, so that is enough; and what comes after answers and is young needs no
+    /// question either.
     async fn wall(
         &self,
         partitions: &[(PlannedPartition, StoredPartition)],
         first_held: Option<Epoch>,
-    ) -> Result<Option<Wall>, SourceError> {
-        let known = self.known.wall;
+    ) -> Result<Sighting, SourceError> {
+        let mut known = self.known.wall.filter(|_| !self.options.ask_everything);
+        let mut was_lied_to = false;
+        if let Some(wall) = known
+            && let Some(stretch) = self.owed_behind(wall, partitions)
+        {
+            let seen = self.look_again(wall, stretch).await?;
+            if seen.wall.is_some() || self.purpose == Purpose::DryRun {
+                return Ok(seen);
+            }
+            known = None;
+            was_lied_to = seen.was_lied_to;
+        }
         let known_from = known.map(|wall| wall.offered_from);
         let missing = partitions.iter().flat_map(|(partition, _)| partition.missing.iter());
         let open = |range: EpochRange| {
             EpochRange::new(known_from.map_or(range.start(), |w| w.max(range.start())), range.end())
         };
+        let as_known = Sighting { wall: known, ..Sighting::default() };
         let Some(oldest) = missing.filter_map(open).map(EpochRange::start).min() else {
-            return Ok(known);
+            return Ok(as_known);
         };
         let held_before = first_held.is_some_and(|held| held < oldest);
         if held_before && self.now.since(oldest) < SURELY_OFFERED_SECS {
-            return Ok(known);
+            return Ok(as_known);
         }
         let mut search = WallSearch::new(unit_secs(self.series.kind), oldest, self.now, known);
         if self.purpose == Purpose::DryRun {
-            let Step::Ask(range) = search.step() else { return Ok(known) };
-            let refused = ask_wall(self.source, self.series, range).await? == Probe::Refused;
-            return Ok(if refused { Some(search.expected_wall()) } else { known });
+            let Step::Ask(range) = search.step() else { return Ok(as_known) };
+            let probe = ask_wall(self.source, self.series, range, self.now).await?;
+            let wall = if probe == Probe::Refused { Some(search.expected_wall()) } else { known };
+            return Ok(Sighting { wall, ..as_known });
         }
-        Ok(run_wall_search(self.source, self.series, &mut search).await?.or(known))
+        let seen = run_wall_search(self.source, self.series, &mut search).await?;
+        let was_lied_to = was_lied_to || seen.was_lied_to;
+        Ok(seen.wall.map_or(as_known, |_| Sighting { was_lied_to, ..seen }))
     }
+
+    /// The stretch behind a remembered wall that is to be asked again: from the oldest second that
+    /// is missing there.
+    fn owed_behind(
+        &self,
+        wall: Wall,
+        partitions: &[(PlannedPartition, StoredPartition)],
+    ) -> Option<EpochRange> {
+        let unit = unit_secs(self.series.kind);
+        let before = EpochRange::new(Epoch::new(i64::MIN), wall.offered_from.floor_to(unit, 0))?;
+        let mut owed = RangeSet::new();
+        let mut recorded = None;
+        for (partition, stored) in partitions {
+            let mut missing = partition.missing.within(before);
+            if wall.is_confirmed {
+                // Nothing is said of what another tool left behind the wall.
+                missing.remove_all(&inherited(stored));
+                let said = not_offered(stored).iter().next_back().map(EpochRange::end);
+                recorded = recorded.max(said);
+            }
+            owed.extend(&missing);
+        }
+        if let Some(recorded) = recorded.and_then(|end| EpochRange::new(before.start(), end)) {
+            owed.remove(recorded);
+        }
+        EpochRange::new(owed.iter().next()?.start(), before.end())
+    }
+
+    /// Asks for the whole stretch behind a remembered wall: if the source offers any row of it, it
+    /// shows the newest one, and the wall is not there. An answer that would confirm the wall is
+    /// asked for twice.
+    async fn look_again(&self, wall: Wall, stretch: EpochRange) -> Result<Sighting, SourceError> {
+        let unit = unit_secs(self.series.kind);
+        let again = wall::remembered(Some(wall), wall, self.now, unit, true);
+        let confirms = again != wall && self.purpose == Purpose::Run;
+        let seen = |wall, was_lied_to| Sighting { wall, was_lied_to, was_asked: true };
+        let (mut n_denials, mut was_lied_to) = (0, false);
+        for _ in 0..MAX_LOOKS {
+            match ask_wall(self.source, self.series, stretch, self.now).await? {
+                Probe::Refused => n_denials += 1,
+                Probe::Faulty => was_lied_to = true,
+                Probe::Offered { .. } => {
+                    tracing::warn!(series = %self.series, %stretch, "the source offers what it seemed to have no more");
+                    return Ok(seen(None, was_lied_to || n_denials > 0));
+                }
+            }
+            if n_denials > u32::from(confirms) || self.purpose == Purpose::DryRun {
+                return Ok(seen((n_denials > 0).then_some(wall), was_lied_to));
+            }
+        }
+        Ok(seen(None, true))
+    }
+}
+
+/// What every series of the symbol was answered, as far as the archive tells: they share one
+/// history.
+pub(super) async fn answers_of<P: Store>(
+    store: &Arc<P>,
+    series: &Series,
+) -> Result<Vec<Answer>, StoreError> {
+    let widths = Granularity::ALL.into_iter().filter_map(|secs| Granularity::try_from(secs).ok());
+    let kinds: Vec<Kind> = std::iter::once(Kind::Ticks).chain(widths.map(Kind::Candles)).collect();
+    let symbol = series.symbol.clone();
+    let answers = blocking(store, move |store| {
+        let mut answers = Vec::new();
+        for kind in kinds {
+            let series = Series { symbol: symbol.clone(), kind };
+            answers.extend(PartitionStore::<Tick>::oldest_answers(store, &series)?);
+        }
+        Ok(answers)
+    });
+    Ok(answers.await?.into_iter().map(|(from, asked)| Answer { from, asked }).collect())
 }
 
 /// The wanted seconds of a month: whole records only, so no bar that is still open.
@@ -429,6 +559,11 @@ pub(super) fn planned(
         n_rows: 0,
         n_bytes: 0,
     }
+}
+
+/// The seconds that an earlier run took for lying behind the wall.
+fn not_offered(stored: &StoredPartition) -> RangeSet {
+    stored.coverage().select(|state| state == CoverageState::NotOffered)
 }
 
 /// The seconds of which another tool's rows are all that is known.
@@ -500,11 +635,12 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     texts.join(": ")
 }
 
-/// What is worth keeping for the next run.
+/// What is worth keeping for the next run. A wall that is not believed is not.
 pub(super) fn facts_learned(
     mut facts: SourceFacts,
     profiles: &BTreeMap<Series, Profile>,
     walls: &BTreeMap<Series, Wall>,
+    doubts: &BTreeMap<Series, String>,
 ) -> SourceFacts {
     for (series, profile) in profiles {
         if profile.was_fed() {
@@ -512,7 +648,7 @@ pub(super) fn facts_learned(
         }
         let fact = facts.series.entry(fact_name(series)).or_default();
         fact.cadence = profile.cadence.or(fact.cadence);
-        fact.wall = walls.get(series).copied().or(fact.wall);
+        fact.wall = walls.get(series).copied().filter(|_| !doubts.contains_key(series));
     }
     facts
 }

@@ -1,9 +1,10 @@
 //! What a run published, skipped and failed to get, and why.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    DefectCounts, EpochRange, Finding, PartitionKey, Published, RangeSet, Series, Severity,
+    DefectCounts, Epoch, EpochRange, Finding, PartitionKey, Published, RangeSet, Series, Severity,
 };
 
 /// How a run ended as a whole.
@@ -72,6 +73,15 @@ pub enum PartitionOutcome {
     Failed(String),
 }
 
+/// Where the history of a series begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beginning {
+    /// The first second on offer when it was measured.
+    pub at: Epoch,
+    /// Whether a later run found it again; until then it only seems so, and each run asks again.
+    pub is_confirmed: bool,
+}
+
 /// What a run did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
@@ -81,6 +91,8 @@ pub struct Summary {
     pub partitions: Vec<PartitionSummary>,
     /// Series that could not be worked on at all, with the reason.
     pub failed_series: Vec<(Series, String)>,
+    /// Where the history of series begins, as far as the source offers less than everything.
+    pub history_begins: BTreeMap<Series, Beginning>,
     /// Answers in good form that proved nothing, by reason; the rest is known to the source.
     pub thrown_away: DefectCounts,
     /// Wall time of the run.

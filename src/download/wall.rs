@@ -3,13 +3,34 @@
 //! Beyond its wall the source does not fail, it sends its newest data instead, so a small probe is
 //! either answered (perhaps by silence) or refused (by a substitution). The boundary is found by
 //! bisection, and the newest second that was refused is asked again: the wall only moves forward,
-//! so only a chance fault can have refused what is offered. What was offered may be behind the wall
-//! by then; whoever asks there will notice and search again. A probe is two seconds long where a record can be one, because the source takes no
-//! shorter window; if the wall runs through it the source may answer for its younger second alone.
-//! So only a record at the very start of a probe proves that start; without one, what is offered
-//! is counted from the step after, where nothing can be lost that was ever there.
+//! so only a chance fault can have refused what is offered. Then the whole stretch behind the wall
+//! is asked, twice: if the source offers any row of it, it shows the newest one. What was offered
+//! may be behind the wall by then; whoever asks there will notice and search again.
+//!
+//! A probe is two seconds long where a record can be one, because the source takes no shorter
+//! window; if the wall runs through it the source may answer for its younger second alone. So only
+//! a record at the very start of a probe proves that start; without one, what is offered is counted
+//! from the step after, where nothing can be lost that was ever there.
+//!
+//! A wall that one search found is a guess. [`remembered`] says when it counts as confirmed, and
+//! [`doubt`] what speaks against it.
 
 use crate::domain::{Epoch, EpochRange, Wall};
+
+/// How much later a wall has to be found again to be believed.
+const CONFIRMED_AFTER_SECS: i64 = 3_600;
+
+/// How far two looks at one wall may be apart, beside its steps and its way: a search takes minutes.
+const SLACK_SECS: i64 = 600;
+
+/// How much younger than that of another symbol a wall may be.
+const OTHER_SYMBOL_SECS: i64 = 86_400;
+
+/// Answers in a row that are neither an answer nor a denial.
+const MAX_FAULTY: u32 = 8;
+
+/// How often the source has to deny the whole stretch behind a wall.
+const STRETCH_DENIALS: u32 = 2;
 
 /// How old the history was at every place that reported it; only the first guess depends on it.
 const USUAL_HISTORY_SECS: i64 = 365 * 86_400;
@@ -34,8 +55,10 @@ pub enum Probe {
         /// Whether it named a record at the first asked second.
         record_at_start: bool,
     },
-    /// The source sent something else.
+    /// The source sent its newest rows instead.
     Refused,
+    /// The answer holds a row that does not belong: it says nothing.
+    Faulty,
 }
 
 /// Where a search stands.
@@ -67,6 +90,9 @@ pub struct WallSearch {
     starts_with_record: bool,
     phase: Phase,
     rounds: u32,
+    n_faulty: u32,
+    n_stretch_denials: u32,
+    was_lied_to: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +104,7 @@ enum Phase {
     AboveGuess,
     Bisect,
     CheckRefused,
+    CheckStretch,
     Done,
 }
 
@@ -103,12 +130,25 @@ impl WallSearch {
             starts_with_record: false,
             phase: Phase::Start,
             rounds: 0,
+            n_faulty: 0,
+            n_stretch_denials: 0,
+            was_lied_to: false,
         }
+    }
+
+    /// The source's clock when the search began.
+    pub fn now(&self) -> Epoch {
+        self.now
+    }
+
+    /// Whether the source contradicted itself or sent what was not asked, on the way.
+    pub fn was_lied_to(&self) -> bool {
+        self.was_lied_to
     }
 
     /// Tells what to do next; unchanged until [`answer`](Self::answer) is called.
     pub fn step(&self) -> Step {
-        if self.rounds >= MAX_ROUNDS {
+        if self.rounds >= MAX_ROUNDS || self.n_faulty >= MAX_FAULTY {
             return Step::Contradictory;
         }
         match (self.phase, self.refused) {
@@ -118,6 +158,10 @@ impl WallSearch {
             (Phase::AboveGuess, _) => self.ask(self.guess(self.margin_secs)),
             (Phase::Bisect, Some(refused)) => self.ask(self.middle(refused)),
             (Phase::CheckRefused, Some(refused)) => self.ask(refused),
+            (Phase::CheckStretch, Some(refused)) => {
+                let end = refused.plus(self.unit_secs);
+                EpochRange::new(self.start, end).map_or(Step::Contradictory, Step::Ask)
+            }
             // A source that offers nothing at all is broken, and no wall.
             (Phase::Done, Some(_)) if self.offered >= self.now => Step::Contradictory,
             (Phase::Done, Some(refused)) => self.found(refused),
@@ -128,17 +172,24 @@ impl WallSearch {
     /// Takes the answer to the range that [`step`](Self::step) named; returns what to do next.
     pub fn answer(&mut self, probe: Probe) -> Step {
         let Step::Ask(asked) = self.step() else { return self.step() };
-        let at = asked.start();
-        if self.phase == Phase::CheckRefused && probe != Probe::Refused {
-            self.start_again();
+        if probe == Probe::Faulty {
+            self.n_faulty += 1;
+            self.was_lied_to = true;
             return self.step();
         }
-        match probe {
-            Probe::Offered { record_at_start } => {
+        self.n_faulty = 0;
+        let at = asked.start();
+        match (self.phase, probe) {
+            (Phase::CheckRefused | Phase::CheckStretch, Probe::Offered { .. }) => {
+                self.start_again();
+                return self.step();
+            }
+            (Phase::CheckStretch, _) => self.n_stretch_denials += 1,
+            (_, Probe::Offered { record_at_start }) => {
                 self.offered = self.offered.min(at);
                 self.starts_with_record = record_at_start;
             }
-            Probe::Refused => self.refused = Some(self.refused.map_or(at, |old| old.max(at))),
+            _ => self.refused = Some(self.refused.map_or(at, |old| old.max(at))),
         }
         self.phase = self.following();
         self.step()
@@ -147,7 +198,11 @@ impl WallSearch {
     /// The wall as far as it can be told without asking more: where it usually is.
     pub fn expected_wall(&self) -> Wall {
         let offered_from = self.expected.ceil_to(self.unit_secs, 0).max(self.start);
-        Wall { offered_from, refused_at: self.start, seen_at: self.now }
+        self.wall_at(offered_from, self.start)
+    }
+
+    fn wall_at(&self, offered_from: Epoch, refused_at: Epoch) -> Wall {
+        Wall { offered_from, refused_at, seen_at: self.now, is_confirmed: false }
     }
 
     fn following(&self) -> Phase {
@@ -165,7 +220,9 @@ impl WallSearch {
             {
                 Phase::AboveGuess
             }
-            Phase::CheckRefused => Phase::Done,
+            Phase::CheckRefused => Phase::CheckStretch,
+            Phase::CheckStretch if self.n_stretch_denials < STRETCH_DENIALS => Phase::CheckStretch,
+            Phase::CheckStretch => Phase::Done,
             _ if self.offered.since(refused) > self.unit_secs => Phase::Bisect,
             _ => Phase::CheckRefused,
         }
@@ -174,6 +231,8 @@ impl WallSearch {
     /// A chance fault was believed on the way: forget everything, and do not trust the guess again.
     fn start_again(&mut self) {
         self.rounds += 1;
+        self.was_lied_to = true;
+        self.n_stretch_denials = 0;
         self.refused = None;
         self.offered = self.now;
         self.phase = Phase::Start;
@@ -197,8 +256,62 @@ impl WallSearch {
     fn found(&self, refused: Epoch) -> Step {
         let doubtful_secs = if self.starts_with_record { 0 } else { self.unit_secs };
         let offered_from = self.offered.plus(doubtful_secs);
-        Step::Found(Wall { offered_from, refused_at: refused, seen_at: self.now })
+        Step::Found(self.wall_at(offered_from, refused))
     }
+}
+
+/// What a wall that was `found` by a look at `now` is, given the one `known` from before; they are
+/// the same if nothing but the stretch behind the known one was asked.
+///
+/// A wall that is not confirmed stays first seen when it was, until an hour has passed; then it is
+/// confirmed, if `is_sound`: nothing that was seen meanwhile speaks against it.
+pub fn remembered(
+    known: Option<Wall>,
+    found: Wall,
+    now: Epoch,
+    unit_secs: i64,
+    is_sound: bool,
+) -> Wall {
+    let Some(known) = known.filter(|known| is_same(*known, found, unit_secs)) else {
+        return Wall { is_confirmed: false, ..found };
+    };
+    let is_later = now.since(known.seen_at) >= CONFIRMED_AFTER_SECS;
+    let is_confirmed = known.is_confirmed || is_later && is_sound;
+    let seen_at = if is_confirmed { found.seen_at } else { known.seen_at };
+    Wall { is_confirmed, seen_at, ..found }
+}
+
+/// Whether `found` can be the wall that is `known`: it moves forward, and no faster than time.
+pub fn is_same(known: Wall, found: Wall, unit_secs: i64) -> bool {
+    let slack = unit_secs + SLACK_SECS;
+    found.offered_from >= known.offered_from.plus(-slack)
+        && found.offered_from <= known.at_most_at(found.seen_at).plus(slack)
+}
+
+/// Seconds that the source answered for, and when it did: the wall was not younger then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The oldest of them.
+    pub from: Epoch,
+    /// When they were answered, by the source's clock.
+    pub asked: Epoch,
+}
+
+/// Why a wall that is not confirmed cannot be believed: `answers` are those of any series of its
+/// symbol, which share one history; `others` are the walls of other symbols.
+pub fn doubt(wall: Wall, unit_secs: i64, answers: &[Answer], others: &[Wall]) -> Option<String> {
+    let now = wall.seen_at;
+    let is_beyond = |from: Epoch, asked: Epoch, slack: i64| {
+        from.plus(now.since(asked).max(0)).plus(unit_secs + slack) < wall.offered_from
+    };
+    if let Some(answer) = answers.iter().find(|a| is_beyond(a.from, a.asked, SLACK_SECS)) {
+        let Answer { from, asked } = answer;
+        return Some(format!("the source answered for {from} at {asked}, which is behind it"));
+    }
+    let is_younger =
+        |other: &&Wall| is_beyond(other.offered_from, other.seen_at, OTHER_SYMBOL_SECS);
+    let other = others.iter().find(is_younger)?;
+    Some(format!("other symbols reach back to {}", other.at_most_at(now)))
 }
 
 #[cfg(test)]
@@ -270,7 +383,7 @@ mod tests {
             search(new(1, NOW - 400 * 86_400, None), every_second(wall), |_, p| p);
         let Step::Found(found) = step else { panic!("{step:?}") };
         assert_eq!((found.offered_from.secs(), found.refused_at.secs()), (wall, wall - 1));
-        assert!(n_asked <= 20, "{n_asked}");
+        assert!(n_asked <= 22, "{n_asked}");
     }
 
     /// Once the search asked whether the oldest offered second was still offered; at the usual
@@ -303,11 +416,68 @@ mod tests {
     fn a_known_wall_is_found_again_with_fewer() {
         let seen_at = Epoch::new(NOW - 86_400);
         let offered_from = Epoch::new(NOW - 366 * 86_400);
-        let known = Wall { offered_from, refused_at: offered_from.plus(-1), seen_at };
+        let known =
+            Wall { offered_from, refused_at: offered_from.plus(-1), seen_at, is_confirmed: false };
         let source = every_second(NOW - 365 * 86_400);
         let (step, n_asked) = search(new(1, NOW - 400 * 86_400, Some(known)), source, |_, p| p);
         assert!(matches!(step, Step::Found(_)));
-        assert!(n_asked <= 13, "{n_asked}");
+        assert!(n_asked <= 15, "{n_asked}");
+    }
+
+    fn wall(offered_from: i64, seen_at: i64, is_confirmed: bool) -> Wall {
+        let offered_from = Epoch::new(offered_from);
+        let refused_at = offered_from.plus(-1);
+        Wall { offered_from, refused_at, seen_at: Epoch::new(seen_at), is_confirmed }
+    }
+
+    /// What one run found is a guess; a later run that finds it where it can be makes it certain.
+    #[test]
+    fn a_wall_is_confirmed_by_a_later_run_alone() {
+        let first = wall(1000, NOW, false);
+        let check = |known: Wall, found: Wall, is_sound: bool, expected: Wall| {
+            assert_eq!(
+                remembered(Some(known), found, found.seen_at, 1, is_sound),
+                expected,
+                "{found:?}"
+            );
+        };
+        assert_eq!(remembered(None, first, first.seen_at, 1, true), first);
+        // Too soon: it stays as young as it is.
+        check(first, wall(2000, NOW + 1000, false), true, wall(2000, NOW, false));
+        check(first, wall(4600, NOW + 3600, false), true, wall(4600, NOW + 3600, true));
+        check(first, wall(4600, NOW + 3600, false), false, wall(4600, NOW, false));
+        // It has not moved faster than time, nor back.
+        check(first, wall(9000, NOW + 3600, false), true, wall(9000, NOW + 3600, false));
+        check(first, wall(100, NOW + 3600, false), true, wall(100, NOW + 3600, false));
+        let certain = wall(1000, NOW, true);
+        check(certain, wall(1060, NOW + 60, false), false, wall(1060, NOW + 60, true));
+        check(certain, wall(9000, NOW + 60, false), true, wall(9000, NOW + 60, false));
+        // Whatever a file says.
+        for (offered_from, seen_at) in
+            [(i64::MIN, NOW), (0, 0), (NOW, NOW - 1), (NOW + 1, NOW + 1), (i64::MAX, i64::MAX)]
+        {
+            let odd = wall(offered_from, seen_at, true);
+            assert!(!odd.is_possible(Epoch::new(NOW)), "{odd:?}");
+        }
+    }
+
+    #[test]
+    fn answers_and_other_symbols_speak_against_a_wall() {
+        let found = wall(100_000, NOW, false);
+        let answer = |from, asked| Answer { from: Epoch::new(from), asked: Epoch::new(asked) };
+        let check = |answers: &[Answer], others: &[Wall], is_doubted: bool| {
+            let doubt = doubt(found, 1, answers, others);
+            assert_eq!(doubt.is_some(), is_doubted, "{answers:?} {others:?}: {doubt:?}");
+        };
+        check(&[], &[], false);
+        check(&[answer(100_000, NOW), answer(200_000, NOW)], &[], false);
+        check(&[answer(50_000, NOW)], &[], true);
+        // Then it was there; meanwhile the wall may have come so far.
+        check(&[answer(50_000, NOW - 50_000)], &[], false);
+        check(&[answer(50_000, NOW - 10_000)], &[], true);
+        check(&[], &[wall(90_000, NOW, true)], false);
+        check(&[], &[wall(1_000, NOW, true)], true);
+        check(&[], &[wall(1_000, NOW - 99_000, true)], false);
     }
 
     proptest! {
@@ -338,7 +508,7 @@ mod tests {
             let lie = |n, truth| match (n == nth, truth) {
                 (false, truth) => truth,
                 (true, Probe::Offered { .. }) => Probe::Refused,
-                (true, Probe::Refused) => Probe::Offered { record_at_start: false },
+                (true, _) => Probe::Offered { record_at_start: false },
             };
             let (step, _) = search(new(1, NOW - 400 * 86_400, None), every_second(wall), lie);
             match step {

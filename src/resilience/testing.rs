@@ -84,7 +84,14 @@ impl<R: Record> MarketDataSource<R> for Scripted {
     async fn fetch_page(&self, _: &PageRequest) -> Result<Page<R>, SourceError> {
         self.act().await?;
         let records = Vec::new();
-        Ok(Page { records, n_received: 0, pip_size: None, n_duplicates: 0, conflicts: Vec::new() })
+        Ok(Page {
+            records,
+            n_received: 0,
+            pip_size: None,
+            n_duplicates: 0,
+            conflicts: Vec::new(),
+            unusable: Vec::new(),
+        })
     }
 }
 

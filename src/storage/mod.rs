@@ -349,6 +349,10 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
         recover::first_answered(&self.layout, series, before)
     }
 
+    fn oldest_answers(&self, series: &Series) -> Result<Vec<(Epoch, Epoch)>, StoreError> {
+        recover::oldest_answers(&self.layout, series)
+    }
+
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
         check_kind::<R>(key)?;
         self.stop.check()?;

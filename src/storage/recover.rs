@@ -121,6 +121,24 @@ pub(super) fn first_answered(
     Ok(None)
 }
 
+/// The first answered second of each published month, and when its answer came first.
+pub(super) fn oldest_answers(
+    layout: &Layout,
+    series: &Series,
+) -> Result<Vec<(Epoch, Epoch)>, StoreError> {
+    let mut answers = Vec::new();
+    for path in list(&layout.series_dir(series))? {
+        let key = path.strip_prefix(layout.root()).ok().and_then(Layout::key_of);
+        let Some(key) = key else { continue };
+        let sidecar = read_if_any(&layout.sidecar(&key))?;
+        let sidecar = sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok());
+        let coverage = sidecar.map(|sidecar| sidecar.coverage).unwrap_or_default();
+        let answered = coverage.iter().filter(|c| c.state == CoverageState::Answered);
+        answers.extend(answered.filter_map(|c| Some((c.start, c.asked_first?))).min());
+    }
+    Ok(answers)
+}
+
 /// The files of one partition as they were found.
 pub(super) struct Remains<'a> {
     store: &'a ParquetStore,

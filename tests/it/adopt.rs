@@ -144,12 +144,10 @@ fn an_ordinary_run_takes_over_what_it_is_asked_for_and_asks_it_once() {
         let ranges = coverage(&root, month).into_iter();
         ranges.map(|(start, _, state)| format!("{} {state}", &text(start)[..10])).collect()
     };
-    assert_eq!(covered("2025-12"), ["2025-12-01 not_offered", "2025-12-30 inherited"]);
-    assert_eq!(
-        covered("2026-02"),
-        ["2026-02-01 not_offered", "2026-02-25 inherited", "2026-02-28 answered"]
-    );
-    assert!(coverage(&root, "2026-02")[2].0 == at(WALL));
+    // One look at the wall is not enough to say for ever that nothing is offered behind it.
+    assert_eq!(covered("2025-12"), ["2025-12-30 inherited"]);
+    assert_eq!(covered("2026-02"), ["2026-02-25 inherited", "2026-02-28 answered"]);
+    assert!(coverage(&root, "2026-02")[1].0 == at(WALL));
     assert_eq!(covered("2026-03"), ["2026-03-01 answered"]);
     let gaps = sidecar(&root, "2025-12")["gaps"].to_string();
     assert!(gaps.contains("unexplained"), "{gaps}");

@@ -155,7 +155,14 @@ impl MarketDataSource<Tick> for Spoiled {
 
 fn empty() -> Page<Tick> {
     let records = Vec::new();
-    Page { records, n_received: 0, pip_size: None, n_duplicates: 0, conflicts: Vec::new() }
+    Page {
+        records,
+        n_received: 0,
+        pip_size: None,
+        n_duplicates: 0,
+        conflicts: Vec::new(),
+        unusable: Vec::new(),
+    }
 }
 
 impl SourceInfo for Spoiled {

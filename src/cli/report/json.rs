@@ -16,7 +16,7 @@
 //!   `file_size`, `path`, `gaps` (count by class), `findings` (of this run), `standing` (of earlier
 //!   ones), `missing` (ranges `start`, `end`), `pages`;
 //! - `not_reached`: series, `month`, `ranges`: what a run that ended early leaves to the next one;
-//! - `not_offered`: series, `months`, `history_begins`;
+//! - `not_offered`: series, `months`, `history_begins`, `is_confirmed` (by a later run);
 //! - `failed_series` and `held_series`: series, `reason`.
 //!
 //! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `bytes_needed` (most at once), `bytes_free`
@@ -52,7 +52,7 @@ use super::super::exit::ExitCode;
 use super::super::settings::Rate;
 use super::adopt::TakenOver;
 use super::plan::{PlanFacts, Standing};
-use super::summary::{gap_counts, not_offered, rows, speed, walls, written};
+use super::summary::{gap_counts, is_provisional, not_offered, rows, speed, walls, written};
 use super::unreached::unreached;
 use super::verify::Checked;
 use super::{RunFacts, findings, kind_word, place};
@@ -92,7 +92,13 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         .map(|(series, months)| {
             let months: Vec<_> = months.iter().map(ToString::to_string).collect();
             let begins = walls.get(&series);
-            with_series(&series, json!({ "months": months, "history_begins": begins }))
+            let is_confirmed = !is_provisional(summary, &series);
+            let beginning = json!({
+                "months": months,
+                "history_begins": begins,
+                "is_confirmed": is_confirmed,
+            });
+            with_series(&series, beginning)
         })
         .collect();
     let body = json!({

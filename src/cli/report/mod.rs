@@ -175,6 +175,7 @@ fn write_not_offered(
     out: &mut dyn Write,
     not_offered: &[(Series, Vec<Month>)],
     walls: &Walls,
+    seems: impl Fn(&Series) -> bool,
 ) -> io::Result<()> {
     for (series, months) in not_offered {
         let (Some(first), Some(last)) = (months.first(), months.last()) else { continue };
@@ -182,7 +183,10 @@ fn write_not_offered(
         let months = text::months(*first, *last);
         write!(out, "{series}: not offered by the source: {months}")?;
         match walls.get(series) {
-            Some(wall) => writeln!(out, " (history begins {})", date_or_time(*wall))?,
+            Some(wall) => {
+                let begins = if seems(series) { "seems to begin" } else { "begins" };
+                writeln!(out, " (history {begins} {})", date_or_time(*wall))?;
+            }
             None => writeln!(out)?,
         }
     }

@@ -1,5 +1,6 @@
 //! Summaries and plans for tests.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
@@ -8,7 +9,7 @@ use crate::domain::{
     Symbol,
 };
 use crate::download::{
-    Ending, PartitionOutcome, PartitionSummary, Plan, PlannedPartition, Summary,
+    Beginning, Ending, PartitionOutcome, PartitionSummary, Plan, PlannedPartition, Summary,
 };
 use crate::resilience::WaitTimes;
 
@@ -75,6 +76,7 @@ pub(crate) fn whole_summary() -> Summary {
         ending: Ending::Finished,
         partitions: vec![summary_of(key, outcome)],
         failed_series: Vec::new(),
+        history_begins: BTreeMap::new(),
         thrown_away: DefectCounts::default(),
         elapsed: Duration::from_secs(250),
     }
@@ -113,6 +115,10 @@ pub(crate) fn mixed_summary() -> Summary {
         ending: Ending::Finished,
         partitions,
         failed_series: vec![(series(Kind::Candles(3600.try_into().unwrap())), "not listed".into())],
+        history_begins: BTreeMap::from([(
+            series(Kind::Ticks),
+            Beginning { at: Epoch::new(1_764_547_200), is_confirmed: false },
+        )]),
         thrown_away: defects(Defect::OutsideWindow, 2),
         elapsed: Duration::from_secs(250),
     }

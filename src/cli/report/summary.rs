@@ -40,7 +40,8 @@ pub fn write(
     for line in table(summary, width).lines() {
         writeln!(out, "{line}")?;
     }
-    write_not_offered(out, &not_offered(summary), &walls(summary, &facts.walls))?;
+    let seems = |series: &Series| is_provisional(summary, series);
+    write_not_offered(out, &not_offered(summary), &walls(summary, &facts.walls), seems)?;
     unreached::write(out, summary)?;
     let findings: Vec<_> = summary.findings().collect();
     write_findings(out, &facts.output, &findings)?;
@@ -229,7 +230,13 @@ pub(super) fn walls(summary: &Summary, planned: &Walls) -> Walls {
             *wall = (*wall).max(last.end());
         }
     }
+    walls.extend(summary.history_begins.iter().map(|(series, begins)| (series.clone(), begins.at)));
     walls
+}
+
+/// Whether only one look says where the history of a series begins.
+pub(super) fn is_provisional(summary: &Summary, series: &Series) -> bool {
+    summary.history_begins.get(series).is_some_and(|begins| !begins.is_confirmed)
 }
 
 /// Rows in the files, and those that are new.

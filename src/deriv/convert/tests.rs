@@ -88,6 +88,24 @@ fn doubled_rows_are_counted_and_contradictions_told() {
     assert_eq!(page.conflicts, [conflict]);
 }
 
+/// Once a bar that opens beside the grid was left out at debug level, and a month of day bars that
+/// open at 22:00 became sealed emptiness.
+#[test]
+fn candles_beside_the_grid_are_named() {
+    let bar = |epoch: i64| format!(r#"{{"epoch":{epoch},"open":1,"high":1,"low":1,"close":1}}"#);
+    let check = |epochs: &[i64], kept: &[i64], unusable: &[i64]| {
+        let bars: Vec<_> = epochs.iter().map(|epoch| bar(*epoch)).collect();
+        let page = candles(&format!(r#"{{"candles":[{}]}}"#, bars.join(","))).unwrap();
+        let secs = |epochs: Vec<Epoch>| epochs.iter().map(|at| at.secs()).collect::<Vec<_>>();
+        assert_eq!(secs(page.records.iter().map(|row| row.epoch).collect()), kept, "{epochs:?}");
+        assert_eq!(secs(page.unusable), unusable, "{epochs:?}");
+    };
+    check(&[120, 180, 247], &[120, 180], &[247]);
+    // The first is the part of a bar that the window has cut, and is named by its start.
+    check(&[120, 187, 247], &[], &[120, 187, 247]);
+    check(&[127], &[], &[127]);
+}
+
 #[test]
 fn refuses_pages_that_are_not_in_good_form() {
     check_malformed(&history("100,102", "1,null"), "tick of 1970-01-01T00:01:42Z has a price");

@@ -8,6 +8,12 @@ use super::MAX_BAD_ANSWERS;
 /// How many silent answers a stretch needs before its silence is believed.
 const SILENT_ANSWERS: u32 = 2;
 
+/// The same for a stretch whose silence another answer has disproved: the source leaves rows out.
+const SILENT_ANSWERS_OF_LIAR: u32 = 6;
+
+/// Substitutions in a row before the wall is suspected: one is a chance fault.
+const SUBSTITUTIONS: u32 = 2;
+
 /// Pages by which a lane of an irregular series reaches into the lane below it, so that its last
 /// page is full and proves its head without an ask of its own.
 const REACH_PAGES: i64 = 2;
@@ -62,15 +68,27 @@ pub(super) struct Lane<R> {
     pub(super) n_wall_doubts: u32,
     /// Rows of the page before; 0 before the first.
     pub(super) last_size: u32,
+    unit_secs: i64,
     /// Oldest second to ask; not after `lower`.
     reach: Epoch,
     /// First second not to ask any more.
     end: Epoch,
     /// First row of the page before, which the next page must hold as its last.
     witness: Option<R>,
+    /// Whether that row is left out of the window. A source that sends only the newest rows of a
+    /// window can answer with the known row alone; without it, it has to send another or none.
+    is_bare: bool,
     /// Longest window to ask after the source complained about size, in seconds.
     width_secs: Option<i64>,
     n_silent: u32,
+    /// How many silent answers are needed.
+    n_silent_needed: u32,
+    /// Answers in a row that were newer data instead of the window.
+    n_substituted: u32,
+    /// Whether an answer held rows that another one had denied; told once.
+    lied: bool,
+    /// Whether a row that cannot be used was asked for again.
+    has_asked_unusable: bool,
     n_disputes: u32,
     /// Why the last answer proved nothing, if it did.
     thrown_away: Option<Defect>,
@@ -105,6 +123,8 @@ pub(super) enum Verdict<R> {
     Silent { range: EpochRange, witnessed: bool },
     /// These seconds are answered by the rows of the page.
     Rows { proved: EpochRange, disputes: Vec<Dispute<R>> },
+    /// These seconds are answered by rows that cannot be used, and by no others.
+    Unusable(EpochRange),
 }
 
 impl<R: Record> Lane<R> {
@@ -149,11 +169,17 @@ impl<R: Record> Lane<R> {
             n_bad_answers: 0,
             n_wall_doubts: 0,
             last_size: 0,
+            unit_secs: unit,
             reach,
             end,
             witness: None,
+            is_bare: false,
             width_secs: None,
             n_silent: 0,
+            n_silent_needed: SILENT_ANSWERS,
+            n_substituted: 0,
+            lied: false,
+            has_asked_unusable: false,
             n_disputes: 0,
             thrown_away: None,
             state: State::Ready,
@@ -168,17 +194,31 @@ impl<R: Record> Lane<R> {
     /// Names the window to ask and waits for its answer.
     pub(super) fn ask(&mut self) -> EpochRange {
         self.state = State::Asked;
+        let end = self.known_row().map_or_else(|| self.unproved_end(), |_| self.end);
         let start = match self.width_secs {
-            Some(width) => self.reach.max(self.end.plus(-width)),
+            Some(width) => self.reach.max(end.plus(-width)),
             None => self.reach,
         };
-        EpochRange::new(start, self.end).expect("a lane that is not finished has seconds to ask")
+        EpochRange::new(start, end).expect("a lane that is not finished has seconds to ask")
+    }
+
+    /// The row known from before that the next answer must hold.
+    fn known_row(&self) -> Option<R> {
+        self.witness.filter(|_| !self.is_bare)
+    }
+
+    fn unproved_end(&self) -> Epoch {
+        self.witness.map_or(self.end, |row| row.epoch())
     }
 
     /// The seconds still to prove.
     pub(super) fn unproved(&self) -> Option<EpochRange> {
-        let end = self.witness.map_or(self.end, |row| row.epoch());
-        EpochRange::new(self.lower, end)
+        EpochRange::new(self.lower, self.unproved_end())
+    }
+
+    /// Whether the source answered with rows where it had denied them, told once.
+    pub(super) fn take_lie(&mut self) -> bool {
+        std::mem::take(&mut self.lied)
     }
 
     /// Why the last answer was thrown away, told once.
@@ -215,6 +255,7 @@ impl<R: Record> Lane<R> {
         self.reach = lower;
         self.bottom_edge = None;
         self.n_bad_answers = 0;
+        self.n_substituted = 0;
         self.n_silent = 0;
     }
 
@@ -225,6 +266,7 @@ impl<R: Record> Lane<R> {
         let leads_on = width >= 2 * unit;
         if leads_on {
             self.width_secs = Some(width);
+            self.n_substituted = 0;
             self.state = State::Ready;
         }
         leads_on
@@ -251,8 +293,9 @@ impl<R: Record> Lane<R> {
     ) -> Verdict<R> {
         self.state = State::Ready;
         if !page.fits(asked) {
-            return self.substituted(floor.is_some());
+            return self.outside(page.is_substitution(asked), floor.is_some());
         }
+        self.lied |= std::mem::take(&mut self.n_substituted) > 0;
         if !page.is_ascending() {
             return self.bad(Defect::Unsorted, "the answers are not in order");
         }
@@ -260,9 +303,20 @@ impl<R: Record> Lane<R> {
             return self
                 .bad(Defect::RowLeftOut, "the answers leave out a row that another answer holds");
         }
-        let n_new = page.records.len() - usize::from(self.witness.is_some());
+        if !page.unusable.is_empty() && !std::mem::replace(&mut self.has_asked_unusable, true) {
+            self.thrown_away = Some(Defect::Unusable);
+            return Verdict::Again;
+        }
+        let n_new = page.records.len() - usize::from(self.known_row().is_some());
         if n_new == 0 {
-            return self.silent(asked, neighbours, floor);
+            let end = self.unproved_end();
+            return match page.unusable.first().filter(|at| **at < end) {
+                Some(first) => self.unusable(*first, asked),
+                None => self.silent(asked, neighbours, floor),
+            };
+        }
+        if self.is_bare && self.n_silent > 0 {
+            self.n_silent_needed = SILENT_ANSWERS_OF_LIAR;
         }
         let disputes = self.disputes(page, neighbours);
         let is_disputed = !disputes.is_empty() || !page.conflicts.is_empty();
@@ -273,7 +327,7 @@ impl<R: Record> Lane<R> {
         }
         let first = page.records.first().map_or(self.lower, crate::domain::record::Record::epoch);
         self.n_bad_answers = 0;
-        match EpochRange::new(first.max(self.lower), self.end) {
+        match EpochRange::new(first.max(self.lower), asked.end()) {
             Some(proved) => Verdict::Rows { proved, disputes },
             None => self.bad(Defect::OutsideWindow, "the answers hold no row of the range"),
         }
@@ -289,14 +343,17 @@ impl<R: Record> Lane<R> {
         }
     }
 
-    fn substituted(&mut self, wall_possible: bool) -> Verdict<R> {
+    /// A row from outside the window spoils the answer; only newer data instead of all that was
+    /// asked, twice, can be the wall.
+    fn outside(&mut self, is_substitution: bool, wall_possible: bool) -> Verdict<R> {
         self.thrown_away = Some(Defect::OutsideWindow);
-        if self.reach < self.lower {
+        if is_substitution && self.reach < self.lower {
             // Only the part asked for convenience may be behind the wall: do without it.
             self.reach = self.lower;
             return Verdict::Again;
         }
-        if wall_possible && self.n_bad_answers > 0 {
+        self.n_substituted += u32::from(is_substitution);
+        if is_substitution && wall_possible && self.n_substituted >= SUBSTITUTIONS {
             self.n_bad_answers += 1;
             self.n_wall_doubts += 1;
             return Verdict::Doubtful(Doubt::Substituted);
@@ -304,9 +361,18 @@ impl<R: Record> Lane<R> {
         self.bad(Defect::OutsideWindow, "the source sent other data than was asked for")
     }
 
+    /// Nothing but rows that cannot be used: from the first of them on, nothing is known.
+    fn unusable(&mut self, first: Epoch, asked: EpochRange) -> Verdict<R> {
+        let start = first.max(self.lower).floor_to(self.unit_secs, 0).max(self.lower);
+        match EpochRange::new(start, self.unproved_end().min(asked.end())) {
+            Some(range) => Verdict::Unusable(range),
+            None => self.bad(Defect::Unusable, "the answers hold no usable row of the range"),
+        }
+    }
+
     /// The newest position of the window is known from a page before or from the lane above.
     fn leaves_out_known_row(&self, page: &Page<R>, neighbours: Neighbours<R>) -> bool {
-        let known = self.witness.or(neighbours.above.flatten());
+        let known = self.known_row().or(neighbours.above.flatten());
         let last = page.records.last().map(Record::epoch);
         known.is_some_and(|row| last != Some(row.epoch()))
     }
@@ -322,7 +388,9 @@ impl<R: Record> Lane<R> {
                 .bad(Defect::RowLeftOut, "the answers leave out a row that another answer holds");
         }
         self.n_silent += 1;
-        if self.n_silent < SILENT_ANSWERS {
+        let is_shown = self.known_row().is_none();
+        self.is_bare = self.witness.is_some();
+        if !is_shown || self.n_silent < self.n_silent_needed {
             return Verdict::Again;
         }
         let witnessed = self.witness.is_some();
@@ -349,7 +417,7 @@ impl<R: Record> Lane<R> {
                 disputes.push(Dispute { position, lower, upper });
             }
         };
-        if let Some(witness) = self.witness {
+        if let Some(witness) = self.known_row() {
             compare(witness.epoch(), at(witness.epoch()), Some(witness));
         }
         if let (Some(position), Some(above)) = (self.top_edge, neighbours.above) {
@@ -373,6 +441,7 @@ impl<R: Record> Lane<R> {
         let promised = matches!(profile.cadence, Some(Cadence::Fixed { .. }));
         let spoke_of_head = n_received < profile.page_cap && !self.is_narrowed() && !promised;
         self.n_silent = u32::from(spoke_of_head);
+        self.is_bare = false;
         self.n_disputes = 0;
         self.last_size = n_received;
     }
@@ -382,6 +451,7 @@ impl<R: Record> Lane<R> {
         self.state = State::Ready;
         self.end = done.start();
         self.witness = None;
+        self.is_bare = false;
         self.top_edge = None;
         self.n_silent = 0;
         self.lower < done.start()

@@ -32,6 +32,9 @@ pub use lane::Doubt;
 /// How often an answer that cannot be right is asked again before the range counts as failed.
 const MAX_BAD_ANSWERS: u32 = 4;
 
+/// Why seconds fail that are answered by rows that cannot be used.
+const UNUSABLE: &str = "the rows there cannot be records of the series";
+
 /// Names an ask until its answer comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AskId(u64);
@@ -59,6 +62,13 @@ pub enum Event<R> {
     },
     /// Every attempt at these seconds failed, for this reason.
     Failed(EpochRange, String),
+    /// Rows that cannot be records of the series stand for these seconds.
+    Unusable {
+        /// The seconds, in whole units.
+        seconds: EpochRange,
+        /// How many such rows the answer held there.
+        n_rows: u64,
+    },
     /// These seconds are behind the wall.
     NotOffered(EpochRange),
     /// The wall may have reached `lower`: ask there, then call [`Pager::wall`].
@@ -115,6 +125,8 @@ pub struct Pager<R> {
     n_answers: u64,
     /// Those of them that proved nothing, by reason.
     thrown_away: DefectCounts,
+    /// Whether the source sent other data instead of a window that it answered later.
+    was_lied_to: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +153,7 @@ impl<R: Record> Pager<R> {
             oldest_row: None,
             n_answers: 0,
             thrown_away: DefectCounts::default(),
+            was_lied_to: false,
         }
     }
 
@@ -194,6 +207,12 @@ impl<R: Record> Pager<R> {
         self.thrown_away
     }
 
+    /// Whether the source denied, by sending newer data instead, what it answered when it was asked
+    /// again: then its denials are no evidence of a wall.
+    pub fn was_lied_to(&self) -> bool {
+        self.was_lied_to
+    }
+
     /// Silence that was asked again by itself, and silence of whole answers not believed yet.
     pub fn silence(&self) -> (RangeSet, RangeSet) {
         (self.gaps.confirmed().clone(), self.gaps.doubted().clone())
@@ -243,6 +262,7 @@ impl<R: Record> Pager<R> {
         if let Some(defect) = lane.take_defect() {
             self.thrown_away.add(defect);
         }
+        self.was_lied_to |= lane.take_lie();
         match verdict {
             Verdict::Again => {
                 self.lanes.insert(id, lane);
@@ -255,6 +275,13 @@ impl<R: Record> Pager<R> {
                 events.push(Event::WallDoubted { lower: lane.lower });
                 lane.park(doubt);
                 self.lanes.insert(id, lane);
+            }
+            Verdict::Unusable(range) => {
+                note_unusable(range, &page, profile.unit_secs(), events);
+                events.push(Event::Failed(range, UNUSABLE.to_owned()));
+                if lane.descend_below(range) {
+                    self.lanes.insert(id, lane);
+                }
             }
             Verdict::Silent { range, witnessed } => {
                 self.take_silence(&lane, range, witnessed, profile, events);
@@ -298,8 +325,9 @@ impl<R: Record> Pager<R> {
         profile: &mut Profile,
         events: &mut Vec<Event<R>>,
     ) {
+        let Some(first) = page.records.first().copied() else { return };
+        let unknown = note_unusable(proved, &page, profile.unit_secs(), events);
         let Page { records: mut rows, n_received, n_duplicates, .. } = page;
-        let Some(first) = rows.first().copied() else { return };
         if lane.was_truncated() {
             profile.learn_truncated(lane.last_size);
         } else {
@@ -312,8 +340,7 @@ impl<R: Record> Pager<R> {
             self.note_edge(position, rows.last().copied());
         }
         rows.retain(|row| proved.contains(row.epoch()));
-        self.gaps.note_proved(proved);
-        events.push(Event::Proved { range: proved, rows, n_duplicates });
+        self.push_proved(proved, &unknown, rows, n_duplicates, events);
         let unit = profile.unit_secs();
         if first.epoch() <= lane.lower {
             if let Some(position) = lane.bottom_edge {
@@ -324,6 +351,29 @@ impl<R: Record> Pager<R> {
         } else {
             lane.descend(first, n_received, profile);
             self.lanes.insert(id, lane);
+        }
+    }
+
+    /// Proves all of `range` but what rows that cannot be used stand for.
+    fn push_proved(
+        &mut self,
+        range: EpochRange,
+        unknown: &RangeSet,
+        mut rows: Vec<R>,
+        mut n_duplicates: u32,
+        events: &mut Vec<Event<R>>,
+    ) {
+        let mut known = RangeSet::from(range);
+        known.remove_all(unknown);
+        // From the newest piece down, so that each takes its rows off the end.
+        for range in unknown.iter() {
+            events.push(Event::Failed(range, UNUSABLE.to_owned()));
+        }
+        for range in known.iter().rev() {
+            let rows = rows.split_off(rows.partition_point(|row| row.epoch() < range.start()));
+            let n_duplicates = std::mem::take(&mut n_duplicates);
+            self.gaps.note_proved(range);
+            events.push(Event::Proved { range, rows, n_duplicates });
         }
     }
 
@@ -394,9 +444,13 @@ impl<R: Record> Pager<R> {
     }
 
     fn take_check(&mut self, asked: EpochRange, page: Page<R>, events: &mut Vec<Event<R>>) {
-        if !page.fits(asked) || !page.is_ascending() {
-            let is_foreign = !page.fits(asked);
-            self.thrown_away.add(if is_foreign { Defect::OutsideWindow } else { Defect::Unsorted });
+        let defect = [
+            (!page.fits(asked), Defect::OutsideWindow),
+            (!page.is_ascending(), Defect::Unsorted),
+            (!page.unusable.is_empty(), Defect::Unusable),
+        ];
+        if let Some((_, defect)) = defect.into_iter().find(|(is_so, _)| *is_so) {
+            self.thrown_away.add(defect);
             return;
         }
         for conflict in &page.conflicts {
@@ -478,6 +532,36 @@ impl<R: Record> Pager<R> {
         self.lanes.insert(id, lane);
         Some(id)
     }
+}
+
+/// Tells of rows in `range` that cannot be used; returns the seconds they stand for and that no
+/// other row of the page does.
+fn note_unusable<R: Record>(
+    range: EpochRange,
+    page: &Page<R>,
+    unit: i64,
+    events: &mut Vec<Event<R>>,
+) -> RangeSet {
+    let mut unknown = RangeSet::new();
+    let inside: Vec<Epoch> =
+        page.unusable.iter().copied().filter(|at| range.contains(*at)).collect();
+    for at in &inside {
+        let seconds = EpochRange::new(at.floor_to(unit, 0), at.plus(unit).ceil_to(unit, 0));
+        if let Some(seconds) = seconds.and_then(|seconds| seconds.intersect(range)) {
+            unknown.insert(seconds);
+        }
+    }
+    let hull = unknown.iter().next().zip(unknown.iter().next_back());
+    if let Some(seconds) = hull.and_then(|(first, last)| EpochRange::new(first.start(), last.end()))
+    {
+        events.push(Event::Unusable { seconds, n_rows: inside.len() as u64 });
+    }
+    for row in &page.records {
+        if let Some(seconds) = EpochRange::new(row.epoch(), row.epoch().plus(unit)) {
+            unknown.remove(seconds);
+        }
+    }
+    unknown
 }
 
 fn fail<R: Record>(lane: &Lane<R>, why: &str, events: &mut Vec<Event<R>>) {

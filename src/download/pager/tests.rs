@@ -55,6 +55,7 @@ fn page(records: Vec<Tick>) -> Page<Tick> {
         pip_size: Some(2),
         n_duplicates: 0,
         conflicts: Vec::new(),
+        unusable: Vec::new(),
     }
 }
 
@@ -90,6 +91,7 @@ struct Outcome {
     failed: RangeSet,
     not_offered: RangeSet,
     findings: Vec<Finding>,
+    unusable: Vec<(EpochRange, u64)>,
     n_asks: usize,
 }
 
@@ -143,6 +145,7 @@ fn note(
             outcome.rows.extend(rows.iter().map(|row| (row.epoch.secs(), row.quote)));
         }
         Event::Failed(range, _) => outcome.failed.insert(range),
+        Event::Unusable { seconds, n_rows } => outcome.unusable.push((seconds, n_rows)),
         Event::NotOffered(range) => outcome.not_offered.insert(range),
         Event::Found(finding) => outcome.findings.push(finding),
         Event::Withdrawn(settled) => outcome.findings.retain(|finding| *finding != settled),
@@ -252,6 +255,46 @@ proptest! {
         prop_assert_eq!(&outcome.rows, &truth(&source, &outcome.proved));
     }
 
+    /// However many answers hold only their newest part, or a row from outside the window: what is
+    /// claimed is true. A page of one row cannot be cut, so there is always an answer that shows it.
+    #[test]
+    fn no_rate_of_faults_makes_a_claim_without_ground(
+        (continuous, epochs) in arbitrary_epochs(),
+        missing in arbitrary_missing(),
+        cap in 20usize..200,
+        is_oldest in any::<bool>(),
+        rate in 1u8..=10,
+        draws in proptest::collection::vec((0u8..10, 0u8..5), 64..256),
+    ) {
+        let mut source = Source::new(epochs, cap);
+        let scope = scope(&missing, is_oldest);
+        let wanted = scope.missing.clone();
+        let mut profile = profile(continuous, 100);
+        let lie = |n: usize, ask: Ask, mut page: Page<Tick>| {
+            let (chance, kind) = draws[n % draws.len()];
+            let n_rows = page.records.len();
+            match kind {
+                _ if chance >= rate || n_rows == 0 => {}
+                // Never all: one answer in eight is whole, or nothing could be known.
+                _ if n.is_multiple_of(8) => {}
+                0 | 1 => page = self::page(page.records[n_rows - (n_rows * 6 / 10).max(1)..].to_vec()),
+                2 => page.records.push(tick(T0 + 9_000_000, 1.0)),
+                3 => page.records.push(tick(ask.range.end().secs(), 1.0)),
+                _ => page.records.insert(0, tick(ask.range.start().secs() - 1, 1.0)),
+            }
+            Ok(page)
+        };
+        let (outcome, _) = run(&mut source, scope, &mut profile, 3, |_| 0, lie);
+        prop_assert!(outcome.not_offered.is_empty(), "{:?}", outcome.not_offered);
+        for range in wanted.iter() {
+            let mut open = RangeSet::from(range);
+            open.remove_all(&outcome.proved);
+            open.remove_all(&outcome.failed);
+            prop_assert!(open.is_empty(), "{open:?} is neither proved nor failed");
+        }
+        prop_assert_eq!(&outcome.rows, &truth(&source, &outcome.proved));
+    }
+
     /// What lies behind the wall is never claimed, and all of the rest is.
     #[test]
     fn the_wall_is_respected(epochs in arbitrary_epochs(), wall in 1i64..4000, cap in 2usize..200) {
@@ -301,15 +344,16 @@ fn the_head_of_a_window_is_asked_again() {
     let mut source = Source::new((0..400).map(|i| i * 2).filter(|e| !(198..204).contains(e)), 100);
     let mut heads = Vec::new();
     let answer = |_, ask: Ask, page: Page<Tick>| {
-        if ask.range.end().secs() == T0 + 205 {
+        if [T0 + 204, T0 + 205].contains(&ask.range.end().secs()) {
             heads.push(ask.range);
         }
         Ok(page)
     };
     let scope = scope(&[range(0, 800)], false);
     let (outcome, _) = run(&mut source, scope, &mut profile, 1, |_| 0, answer);
-    let (head, gap_by_itself) = (range(198, 205), range(196, 205));
-    assert_eq!(heads, [head, head, gap_by_itself]);
+    // The second time without the row that is known: a source that leaves rows out has none to show.
+    let (head, bare_head, gap_by_itself) = (range(198, 205), range(198, 204), range(196, 205));
+    assert_eq!(heads, [head, bare_head, gap_by_itself]);
     assert_eq!(outcome.rows.len(), source.rows.len());
 }
 
@@ -429,5 +473,55 @@ fn what_is_settled_is_not_lost_behind_the_wall() {
         let outcome = honest(&mut source, scope, &mut profile(true, 100));
         assert_eq!(outcome.findings.is_empty(), !is_lost, "{:?}", outcome.findings);
         assert_eq!(outcome.failed.is_empty(), !is_lost);
+    }
+}
+
+/// Bars that open beside the grid: the seconds they stand for fail, and the good ones stay.
+#[test]
+fn rows_that_cannot_be_used_are_neither_rows_nor_silence() {
+    let minutes = Kind::Candles(crate::domain::Granularity::MINUTE);
+    let t0 = T0 / 3600 * 3600;
+    let range = |start: i64, end: i64| {
+        EpochRange::new(Epoch::new(t0 + start * 60), Epoch::new(t0 + end * 60)).unwrap()
+    };
+    for (n_good, is_odd) in [(10, false), (10, true), (0, true)] {
+        let missing = RangeSet::from(range(0, 10));
+        let series = Series { symbol: "R_100".parse().unwrap(), kind: minutes };
+        let scope = Scope {
+            series,
+            range: range(0, 10),
+            missing,
+            ..scope(&[super::tests::range(0, 1)], false)
+        };
+        let mut profile = Profile::new(minutes, Some(true), 100, None);
+        let mut pager = Pager::<Tick>::new(scope);
+        let mut outcome = Outcome::default();
+        let source = Source::new([], 1);
+        while let Some(ask) = pager.next_ask(&profile) {
+            let inside = |at: &i64| ask.range.contains(Epoch::new(*at));
+            let good = (0..n_good).map(|n| t0 + n * 60).filter(inside);
+            let mut page = page(good.map(|at| tick(at, 1.0)).collect());
+            // The bars of minutes 5 and 6 open 7 s late.
+            let odd = [5, 6].map(|n| t0 + n * 60 + 7);
+            let at = |row: &Tick| !is_odd || !odd.contains(&(row.epoch.secs() + 7));
+            page.records.retain(at);
+            page.unusable =
+                odd.into_iter().filter(|_| is_odd).filter(inside).map(Epoch::new).collect();
+            for event in pager.answer(ask.id, Ok(page), &mut profile) {
+                note(event, &source, &mut pager, &profile, &mut outcome);
+            }
+        }
+        assert_eq!(outcome.rows.len(), n_good as usize - 2 * usize::from(is_odd && n_good > 0));
+        let failed: Vec<_> = outcome.failed.iter().collect();
+        match (is_odd, n_good) {
+            (false, _) => assert!(failed.is_empty() && outcome.unusable.is_empty()),
+            (true, 0) => assert!(failed.iter().any(|failed| failed.covers(range(5, 10)))),
+            (true, _) => {
+                assert_eq!(failed, [range(5, 7)]);
+                assert!(outcome.proved.covers(range(0, 5)) && outcome.proved.covers(range(7, 10)));
+            }
+        }
+        assert!(!outcome.proved.intersects(range(5, 7)) || !is_odd, "{:?}", outcome.proved);
+        assert_eq!(outcome.unusable.is_empty(), !is_odd);
     }
 }

@@ -78,7 +78,14 @@ impl MarketDataSource<Tick> for Strict {
             return Err(SourceError::new(ErrorKind::RateLimited, "too frequent"));
         }
         let records = Vec::new();
-        Ok(Page { records, n_received: 0, pip_size: None, n_duplicates: 0, conflicts: Vec::new() })
+        Ok(Page {
+            records,
+            n_received: 0,
+            pip_size: None,
+            n_duplicates: 0,
+            conflicts: Vec::new(),
+            unusable: Vec::new(),
+        })
     }
 }
 

@@ -409,7 +409,7 @@ impl From<Written> for Finding {
             old_advice: if advice.is_some() { String::new() } else { written.repair },
             advice,
         };
-        if is_old { finding.as_older_builds_meant_it() } else { finding }
+        if is_old { finding.understood_as_of_an_older_build() } else { finding }
     }
 }
 
@@ -425,7 +425,7 @@ const MOST_OLD_BYTES: usize = 4096;
 impl Finding {
     /// Fills the fields that older builds did not have from the words they used instead. The one
     /// place where words are read.
-    fn as_older_builds_meant_it(mut self) -> Self {
+    fn understood_as_of_an_older_build(mut self) -> Self {
         if self.at.is_none() {
             let texts = [&self.subject, &self.expected, &self.found];
             let epochs = || texts.into_iter().flat_map(|text| epochs_in(text));

@@ -265,7 +265,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
                 let wall = walls.get(series).map(|wall| (*wall, wall_doubts.get(series)));
                 let problem = before.locked_problem.as_deref();
                 let ended = outcomes.remove(&id).or_else(|| problem.map(broken_lock));
-                summarize(planned, before, wall, ended)
+                summarize(planned, &before, wall, ended)
             })
             .collect();
         let failed_series = plan.failed_series;
@@ -368,7 +368,7 @@ fn request_of(orders: &Orders) -> DownloadRequest {
 
 fn summarize(
     planned: &PlannedPartition,
-    before: StoredPartition,
+    before: &StoredPartition,
     wall: Option<(Wall, Option<&String>)>,
     ended: Option<Worked>,
 ) -> PartitionSummary {

@@ -170,7 +170,7 @@ impl Check<'_> {
             // Of a file that is no Parquet at all it is said already.
             None if !promises.is_parquet => {}
             None => {
-                self.mismatch("a file with our footer", "no readable footer", Advice::RepairRows)
+                self.mismatch("a file with our footer", "no readable footer", Advice::RepairRows);
             }
         }
         if promises.rows.is_some_and(|rows| rows.n_rows == 0) {

@@ -37,6 +37,7 @@ mod validate;
 mod walk;
 mod world;
 mod world_entry;
+mod world_seed;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,7 +47,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::domain::{Epoch, EpochRange};
+use crate::domain::{Epoch, EpochRange, Symbol};
 
 pub use self::clock::SimClock;
 pub use self::config::{Limits, SimulatorConfig, Straddle};
@@ -236,6 +237,11 @@ impl Simulator {
         };
         Received { call, malformed, is_refused, fault, place, now: now.secs() }
     }
+}
+
+/// Every symbol the exchange lists unless it is configured otherwise.
+pub fn symbols() -> Vec<Symbol> {
+    instruments::all().iter().filter_map(|known| known.symbol.parse().ok()).collect()
 }
 
 /// The seconds a history call asks for.

@@ -29,6 +29,7 @@ pub(super) enum Draw {
     HoleAt,
     HoleLength,
     Fault,
+    World,
 }
 
 /// Mixes a key, a purpose and a number into 64 well-spread bits (the finalizer of `SplitMix64`).

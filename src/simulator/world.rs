@@ -223,6 +223,11 @@ impl World {
         (life.listed.map(Epoch::new), life.ended.map(|(at, _)| Epoch::new(at)))
     }
 
+    /// The moment from which nothing is known of the symbol any more.
+    pub fn unlisted_at(&self, symbol: &str) -> Option<Epoch> {
+        self.life(symbol).ended.map(|(_, unlisted)| Epoch::new(unlisted))
+    }
+
     /// The corrected ticks of a symbol: the epoch of each, and the moment from which it has changed.
     pub fn corrections(&self, symbol: &str) -> Vec<(Epoch, Epoch)> {
         let corrections = self.life(symbol).corrections;

@@ -26,6 +26,7 @@ mod false_walls;
 mod faults;
 mod help;
 mod links;
+mod living_world;
 mod mend;
 mod newcomer;
 mod nightly;

@@ -69,6 +69,13 @@ pub struct MarketArgs {
     /// Keep this many days of history
     #[arg(long, value_name = "N", default_value = "365")]
     pub history_days: String,
+    /// Let the months bring what this number decides: symbols that begin and end, holes filled later,
+    /// corrected prices, dead feeds, a wrong clock
+    ///
+    /// Something happens from A to before B, without them from the year before --now to the end of
+    /// the year after it. The same SEED and the same span are the same world. --quirk NAME=… adds.
+    #[arg(long, value_name = "SEED[@A..B]")]
+    pub world: Option<String>,
     /// Leave out the short silent stretches of the feed
     #[arg(long)]
     pub no_holes: bool,

@@ -41,6 +41,15 @@ pub struct Dump {
     pub as_of: Option<Epoch>,
 }
 
+/// What the months bring, by a seed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorldSeed {
+    /// Decides it.
+    pub seed: u64,
+    /// When anything happens; `None` is three calendar years around now.
+    pub span: Option<EpochRange>,
+}
+
 /// How the simulated exchange is to be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulateSettings {
@@ -68,6 +77,8 @@ pub struct SimulateSettings {
     pub per_hour: Option<u32>,
     /// Requests allowed in a minute, not admitted.
     pub hidden: Option<u32>,
+    /// What the months bring.
+    pub world: Option<WorldSeed>,
     /// Whether the feed has its short silent stretches.
     pub holes: bool,
     /// Faults as `name=probability`, read by the exchange.
@@ -108,6 +119,7 @@ pub fn simulate(args: &SimulateArgs, o: &Origins) -> Result<SimulateSettings, Se
         per_minute: named("limit-per-minute", o, limit(&serve.limit_per_minute))?,
         per_hour: named("limit-per-hour", o, limit(&serve.limit_per_hour))?,
         hidden: named("hidden-limit", o, limit(&serve.hidden_limit))?,
+        world: named("world", o, market.world.as_deref().map(world).transpose())?,
         holes: !market.no_holes,
         faults: serve.faults.clone(),
         quirks: serve.quirks.clone(),
@@ -155,6 +167,22 @@ fn start_of_clock(text: &str) -> Result<Epoch, BadValue> {
         return epoch_or_day(text).map_err(|bad| BadValue { hint: MOMENT_HINT.to_owned(), ..bad });
     }
     moment(text)
+}
+
+/// `SEED`, or `SEED@A..B`.
+fn world(text: &str) -> Result<WorldSeed, BadValue> {
+    let (seed, span) = text.split_once('@').map_or((text, None), |(a, b)| (a, Some(b)));
+    let seed = number(seed, 0..=u64::MAX)?;
+    let Some(span) = span else { return Ok(WorldSeed { seed, span: None }) };
+    let bad = || {
+        BadValue::new(
+            format!("{} is not a range of times", quoted(span)),
+            "write it like `7@2026-01-01..2026-07-01`",
+        )
+    };
+    let (from, to) = span.split_once("..").ok_or_else(bad)?;
+    let span = EpochRange::new(start_of_clock(from)?, start_of_clock(to)?).ok_or_else(bad)?;
+    Ok(WorldSeed { seed, span: Some(span) })
 }
 
 fn speed(text: &str) -> Result<f64, BadValue> {
@@ -248,6 +276,11 @@ mod tests {
         );
         assert_eq!((settings.per_minute, settings.hidden), (None, Some(20)));
         assert_eq!(settings.straddle, StraddleChoice::Substitute);
+        let world = |text: &str| read(&format!("--world {text}")).map(|read| read.world);
+        assert_eq!(world("7").unwrap(), Some(WorldSeed { seed: 7, span: None }));
+        let span = EpochRange::new(Epoch::new(1_772_323_200), Epoch::new(1_772_884_805));
+        let text = "7@2026-03-01..2026-03-07T12:00:05Z";
+        assert_eq!(world(text).unwrap(), Some(WorldSeed { seed: 7, span }));
         let symbols: Vec<_> =
             settings.replays.iter().map(|replay| replay.symbol.as_str()).collect();
         assert_eq!(symbols, ["R_100", "R_50"]);
@@ -272,6 +305,11 @@ mod tests {
             "--dump R_100 2026-03-02 2026-03-02",
             "cannot read `--dump`: nothing lies between 2026-03-02T00:00:00Z and 2026-03-02T00:00:00Z",
             "TO is exclusive and must come after FROM",
+        );
+        check(
+            "--world 7@2026-03-02..2026-03-01",
+            "cannot read `--world`: `2026-03-02..2026-03-01` is not a range of times",
+            "write it like `7@2026-01-01..2026-07-01`",
         );
         check(
             "--speed -1",

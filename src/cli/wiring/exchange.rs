@@ -4,19 +4,22 @@ use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::sync::Arc;
 
+use chrono::{Datelike, NaiveDate, NaiveTime};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::Epoch;
+use crate::domain::{Epoch, EpochRange};
 use crate::simulator::{
     FaultPlan, Limits, LoggedCall, LoggedEnd, Outcome, Quirk, Quirks, Replay, SimClock, Simulator,
-    SimulatorConfig, Straddle, TruthError, World,
+    SimulatorConfig, Straddle, TruthError, World, symbols,
 };
 
 use super::super::error::Failure;
 use super::super::settings::Api;
-use super::super::settings::simulate::{Dump, ReplayFile, SimulateSettings, StraddleChoice};
+use super::super::settings::simulate::{
+    Dump, ReplayFile, SimulateSettings, StraddleChoice, WorldSeed,
+};
 use super::super::terminal::escaped;
 
 /// The simulated exchange, as the command line needs it.
@@ -40,7 +43,7 @@ impl Exchange {
         let replays: Result<Vec<_>, _> = settings.replays.iter().map(read_replay).collect();
         let (entries, names): (Vec<_>, Vec<_>) =
             settings.quirks.iter().cloned().partition(|text| text.contains('='));
-        let world = world(&entries)?;
+        let world = seeded(settings.world, now).and(world(&entries)?);
         let exchange = Self(Simulator::new(SimulatorConfig {
             seed: settings.seed,
             clock: SimClock::scaled(now, settings.speed),
@@ -130,6 +133,16 @@ impl Exchange {
 
 /// What to do about a symbol that is not there.
 pub(in crate::cli) const NO_SUCH_SYMBOL: &str = "name a symbol of the exchange, like `R_100`";
+
+/// The world of `--world`.
+fn seeded(world: Option<WorldSeed>, now: Epoch) -> World {
+    let Some(WorldSeed { seed, span }) = world else { return World::quiet() };
+    let year = now.to_utc().map_or(2026, |utc| utc.year());
+    let first = |year| NaiveDate::from_ymd_opt(year, 1, 1).unwrap_or_default();
+    let start = |year| Epoch::new(first(year).and_time(NaiveTime::MIN).and_utc().timestamp());
+    let span = span.or_else(|| EpochRange::new(start(year - 1), start(year + 2)));
+    span.map_or_else(World::quiet, |span| World::seeded(seed, &symbols(), span))
+}
 
 fn world(entries: &[String]) -> Result<World, Failure> {
     World::parse(entries).map_err(|error| {

@@ -15,6 +15,8 @@ words! {
         Repair = "repair",
         /// Run `repair`; rows cannot be trusted.
         RepairRows = "repair_rows",
+        /// Run `repair`, which asks for a row again and compares.
+        Compare = "compare",
         /// Run `repair --deep`.
         RepairDeep = "repair_deep",
         /// Run `repair`, which asks about the silence once more.
@@ -64,6 +66,9 @@ impl Advice {
             Self::Repair => format!("run `{}`", repair("")),
             Self::RepairRows => {
                 format!("run `{}`; the good days are kept and the others asked again", repair(""))
+            }
+            Self::Compare => {
+                format!("run `{}`; it asks again and compares, and the row stays", repair(""))
             }
             Self::RepairDeep => format!(
                 "run `{}`; what the source answers alike every time stays",

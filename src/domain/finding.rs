@@ -131,6 +131,7 @@ impl FindingKind {
                 | Self::StagingSetAside
                 | Self::LostBehindWall
                 | Self::Substituted
+                | Self::InheritedReplaced
         )
     }
 
@@ -327,8 +328,10 @@ impl Finding {
         expected: impl fmt::Display,
         found: impl fmt::Display,
     ) -> Self {
+        // No doubt is a broken promise.
+        let is_doubt = kind.is_doubt();
         Self {
-            severity,
+            severity: if is_doubt { severity.min(Severity::Warning) } else { severity },
             kind,
             state: FindingState::Open,
             partition: None,

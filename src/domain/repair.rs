@@ -18,7 +18,8 @@ pub enum AskReason {
     Unexplained,
     /// The file that held them is damaged.
     Damaged,
-    /// The rows in them cannot be true.
+    /// A row in them breaks a promise. It stays, for its day hashes to what was promised; the source
+    /// is asked again, to compare.
     Wrong,
     /// The file is silent there for longer than its sidecar says.
     Silent,
@@ -42,7 +43,7 @@ impl AskReason {
 
     /// Tells whether the rows that are published there are given up before anything is asked.
     pub const fn gives_up_rows(self) -> bool {
-        matches!(self, Self::Damaged | Self::Wrong)
+        matches!(self, Self::Damaged)
     }
 }
 
@@ -69,13 +70,13 @@ pub enum Remedy {
     Keep,
     /// The file is good, and its sidecar is written anew from it.
     RebuildSidecar,
-    /// The file is what was written, but not what it should be: every row but those in `wrong` is
-    /// kept, the file goes to quarantine and is written anew.
+    /// The file is what was written, but not what it should be: every row that lies in its month is
+    /// kept and the file is written anew; the file before is kept in quarantine.
     Rewrite {
-        /// The seconds whose rows are given up.
+        /// The seconds of the rows that break a promise.
         wrong: RangeSet,
     },
-    /// The file cannot be trusted: its good days are kept, and it goes to quarantine.
+    /// The file cannot be trusted: its good days replace it, and it is kept in quarantine.
     Salvage,
     /// The file is that of another partition, and whole: it goes where it belongs.
     Return(PartitionKey),

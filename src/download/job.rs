@@ -13,7 +13,7 @@ use crate::domain::{
 
 use super::DownloadOptions;
 use super::buffer::SegmentBuffer;
-use super::decimals::Decimals;
+use super::decimals::{self, Decimals};
 use super::pager::{Ask, AskId, Event, Pager, Scope};
 use super::profile::Profile;
 
@@ -189,7 +189,7 @@ impl<R: Record> PartitionJob<R> {
     ) -> Effects {
         self.n_answers += 1;
         if let Ok(page) = &answer {
-            self.note_pip_size(page.pip_size);
+            self.note_decimals(decimals::in_use(page));
         }
         let events = self.pager.answer(ask, answer, profile);
         self.take_events(events, now)
@@ -241,14 +241,15 @@ impl<R: Record> PartitionJob<R> {
         effects
     }
 
-    fn note_pip_size(&mut self, pip_size: Option<u8>) {
-        if let (Some(old), Some(new)) = (self.decimals.note(pip_size), pip_size) {
-            self.note_finding(Finding::warning(
+    fn note_decimals(&mut self, in_use: Option<u8>) {
+        if let (Some(old), Some(new)) = (self.decimals.note(in_use), in_use) {
+            let finding = Finding::warning(
                 FindingKind::OffGrid,
                 &self.key,
                 format!("{old} decimals in every answer"),
                 format!("{new} decimals in one"),
-            ));
+            );
+            self.note_finding(finding.in_partition(&self.key));
         }
     }
 

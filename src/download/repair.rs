@@ -141,7 +141,9 @@ fn unasked(coverage: &Coverage, span: EpochRange, month: Month) -> Vec<Doubt> {
 /// or whole if none is known.
 fn lost_month(evidence: &Evidence, spans: &BTreeMap<&Series, EpochRange>) -> Option<Doubt> {
     let is_elsewhere = matches!(evidence.remedy, Remedy::Return(_));
-    if evidence.coverage.is_some() || evidence.is_staged || is_elsewhere {
+    // A file that was given up and still has its name is replaced by what is asked.
+    let is_waiting = evidence.is_staged && evidence.remedy != Remedy::Salvage;
+    if evidence.coverage.is_some() || is_waiting || is_elsewhere {
         return None;
     }
     let month = evidence.key.month.range();

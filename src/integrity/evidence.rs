@@ -101,9 +101,8 @@ impl Looked<'_> {
         if !self.is_whole(footer) {
             return Remedy::Salvage;
         }
-        let wrong = self.wrong();
-        if !wrong.is_empty() || self.is_other_file(footer) {
-            return Remedy::Rewrite { wrong };
+        if self.is_out_of_form() || self.is_other_file(footer) {
+            return Remedy::Rewrite { wrong: self.wrong() };
         }
         let is_of_sidecar = |finding: &Finding| {
             finding.severity == Severity::Error
@@ -112,6 +111,7 @@ impl Looked<'_> {
                     FindingKind::TicksMissing
                         | FindingKind::CandleMissing
                         | FindingKind::CoverageMissing
+                        | FindingKind::BadPrice
                 )
         };
         match self.findings.iter().any(is_of_sidecar) {
@@ -142,6 +142,21 @@ impl Looked<'_> {
 
     fn wrong(&self) -> RangeSet {
         self.examined.rows.as_ref().map(|rows| rows.wrong.clone()).unwrap_or_default()
+    }
+
+    /// Tells whether the rows, which are those that were promised, do not lie as the rows of a
+    /// partition have to: in order, each epoch once, inside the month, where something was answered.
+    fn is_out_of_form(&self) -> bool {
+        let is_out_of_form = |finding: &Finding| {
+            matches!(
+                finding.kind,
+                FindingKind::Unsorted
+                    | FindingKind::DuplicateRow
+                    | FindingKind::OutsideMonth
+                    | FindingKind::OutsideCoverage
+            )
+        };
+        self.findings.iter().any(is_out_of_form)
     }
 
     /// Tells whether the file, whose rows are good, is not the one that was written: its footer

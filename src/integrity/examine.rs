@@ -211,7 +211,7 @@ impl<'a> Pass<'a> {
         let month = key.month.range();
         let answered: Option<RangeSet> =
             footer.map(|footer| footer.coverage.clipped(month).select(has_rows));
-        let statistics = |thresholds| Statistics::new(kind, pip_size, thresholds);
+        let statistics = |thresholds| Statistics::new(kind, thresholds);
         Self {
             key,
             checks: RowChecks::new(&promises),

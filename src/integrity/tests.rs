@@ -182,6 +182,37 @@ fn a_price_grid_is_judged_only_where_it_is_known() {
     assert_eq!(sample.inspect().findings, []);
 }
 
+/// The source once listed a series with two decimals whose older rows have three: each of them was
+/// an error, and a repair took them all out.
+#[test]
+fn decimals_are_a_fact_of_each_day() {
+    let mut sample = Sample::ticks();
+    let turn = month_start() + DAY;
+    for row in sample.rows.iter_mut().filter(|row| row.epoch.secs() < turn) {
+        row.quote = (row.quote * 1000.0 + 1.0).round() / 1000.0;
+    }
+    let finer = sample.fitted();
+    assert_eq!(finer.inspect().findings, []);
+    let mut odd = finer;
+    odd.rows[7].quote = 1000.000_1;
+    odd.rows.last_mut().unwrap().quote = 1000.001;
+    let findings = odd.fitted().inspect().findings;
+    assert_eq!((kinds(&findings), findings.len()), (vec![K::OffGrid], 2));
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:?}");
+}
+
+/// A row whose day hashes to what was promised is the answer, however it looks.
+#[test]
+fn what_only_looks_wrong_is_no_error() {
+    let mut sample = Sample::candles();
+    sample.rows[10].high = 1.0;
+    sample.rows[20].epoch = sample.rows[20].epoch.plus(1);
+    sample.rows[30].low += 0.000_1;
+    let findings = sample.fitted().inspect().findings;
+    assert_eq!(kinds(&findings), [K::Misaligned, K::OffGrid, K::CandleShape]);
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Warning), "{findings:?}");
+}
+
 #[test]
 fn bad_candles_are_found() {
     let with = |change: fn(&mut Candle)| changed(Sample::candles(), |rows| change(&mut rows[100]));
@@ -223,7 +254,8 @@ fn a_footer_that_lies_is_found() {
     assert_eq!(lying(|footer| footer.days.truncate(1)), [RowsHash]);
     assert_eq!(lying(|footer| footer.days.reverse()), [RowsHash]);
     assert_eq!(lying(|footer| footer.pip_size = Some(99)), [FooterMismatch]);
-    assert_eq!(lying(|footer| footer.pip_size = Some(1))[0], K::OffGrid);
+    // Of decimals the rows of a day know more than whoever wrote the footer.
+    assert_eq!(lying(|footer| footer.pip_size = Some(1)), []);
     let rename = |footer: &mut Footer| footer.key.series.symbol = "R_50".parse().unwrap();
     assert_eq!(lying(rename), [FooterMismatch]);
     let start = month_start();

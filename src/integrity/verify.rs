@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::domain::{
-    Advice, AskReason, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap, GapClass,
-    PartitionKey, RangeSet, Severity, SilenceFacts, Symbol,
+    Advice, AskReason, Coverage, CoverageState, Doubt, Evidence, Finding, FindingKind, Gap,
+    GapClass, PartitionKey, RangeSet, Severity, SilenceFacts, Symbol,
 };
 use crate::format::{Footer, Layout, Sidecar};
 
@@ -23,6 +23,7 @@ use super::examine::{Examined, Subject, examine, examine_footer};
 use super::options::{Depth, VerifyOptions};
 use super::reader::{hash_file, read_sidecar};
 use super::report::{GapCounts, PartitionReport, Report};
+use super::survey::Staged;
 use super::walk::{Place, walk, without_parquet};
 
 /// Gaps of one partition that a report lists: the longest. All are counted. A report of many
@@ -73,7 +74,14 @@ pub fn assess(root: &Path, options: &VerifyOptions) -> (Report, Vec<Evidence>) {
     }
     for key in walked.staged.into_iter().filter(|key| !options.is_left_out(key)) {
         let unknown = Evidence::unknown(key.clone());
-        evidence.entry(key).or_insert(unknown).is_staged = true;
+        let lost = Staged::lost_of(&layout, &key);
+        let found = evidence.entry(key).or_insert(unknown);
+        found.is_staged = true;
+        if found.coverage.is_none() && !lost.is_empty() {
+            let mut coverage = Coverage::new();
+            lost.iter().for_each(|range| coverage.insert(range, CoverageState::Failed));
+            found.coverage = Some(coverage);
+        }
     }
     (Report::new(reports, findings), evidence.into_values().collect())
 }

@@ -183,6 +183,16 @@ pub(super) fn remove_if_any(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Removes a file, durably; tells whether there was one.
+pub(super) fn remove_if_there(path: &Path) -> Result<bool, StoreError> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(false);
+    }
+    remove_if_any(path)?;
+    sync_dir(parent_of(path))?;
+    Ok(true)
+}
+
 /// Removes the draft of a dead run; one that a living process works on stays.
 pub(super) fn sweep_draft(path: &Path) -> Result<(), StoreError> {
     if is_in_use(path) { Ok(()) } else { remove_if_any(path) }

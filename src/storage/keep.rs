@@ -23,26 +23,31 @@ pub(super) fn keep_published(
     let (parquet, sidecar) = (store.layout.parquet(key), store.layout.sidecar(key));
     let folder = Path::new(key.series.symbol.as_str()).join(key.series.kind.folder());
     let dir = store.layout.quarantine_dir().join(&folder);
+    let names = [file_name(&parquet), file_name(&sidecar)];
+    let places = store.quarantine_places(&folder, [names[0].as_str(), names[1].as_str()])?;
+    if kept_before(&dir, &sidecar)?.is_none() {
+        atomic::keep(&sidecar, &places[1], &store.names.next())?;
+    }
     if let Some(kept) = kept_before(&dir, &parquet)? {
         return Ok(kept);
     }
-    let names = [file_name(&parquet), file_name(&sidecar)];
-    let [kept, kept_sidecar] =
-        store.quarantine_places(&folder, [names[0].as_str(), names[1].as_str()])?;
-    atomic::keep(&sidecar, &kept_sidecar, &store.names.next())?;
+    let [kept, _] = places;
     // Last: where the file is, its sidecar is too.
     atomic::keep(&parquet, &kept, &store.names.next())?;
     Ok(kept)
 }
 
-fn kept_before(dir: &Path, parquet: &Path) -> Result<Option<PathBuf>, StoreError> {
-    let month = parquet.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let size = fs::metadata(parquet).map(|metadata| metadata.len()).ok();
+/// Where the same file of the same month is kept already, if it is.
+fn kept_before(dir: &Path, file: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let name = file_name(file);
+    let Some((month, rest)) = name.split_once('.') else { return Ok(None) };
+    let Ok(size) = fs::metadata(file).map(|metadata| metadata.len()) else { return Ok(None) };
     for path in list(dir)? {
-        let is_named = file_name(&path).starts_with(&format!("{month}."))
-            && path.extension().is_some_and(|extension| extension == "parquet");
-        let is_as_long = || fs::metadata(&path).map(|metadata| metadata.len()).ok() == size;
-        if is_named && is_as_long() && file_sha256(&path)? == file_sha256(parquet)? {
+        let other = file_name(&path);
+        let is_named =
+            other.starts_with(&format!("{month}.")) && other.ends_with(&format!(".{rest}"));
+        let is_as_long = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() == size);
+        if is_named && is_as_long() && file_sha256(&path)? == file_sha256(file)? {
             return Ok(Some(path));
         }
     }

@@ -1,8 +1,8 @@
 //! What is done with the files of a partition before anybody is asked: the offline half of a repair.
 //!
 //! Recovery trusts what its cheap looks show; here somebody has read everything and says what is
-//! wrong. Nothing is deleted: what cannot be trusted goes to quarantine, after its good days were
-//! staged, and what it held besides is staged as lost, so that every later run asks for it.
+//! wrong. Nothing is deleted: what cannot be trusted is kept in quarantine, its good days take its
+//! name, and what it held besides is staged as lost, so that every later run asks for it.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,6 @@ use super::atomic;
 use super::errors::damaged;
 use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
-use super::salvage;
 use super::staging::file_name;
 use super::{Access, ParquetStore, watermark};
 
@@ -32,8 +31,8 @@ pub(super) fn mend<R: Record>(
     if remains.read_sidecar()?.is_some_and(|sidecar| sidecar.locked) {
         return Err(StoreError::Locked { path: remains.sidecar().to_owned() });
     }
-    if remains.is_amid_publish()? {
-        // A publish that did not end is taken up first; what is wrong then is found again.
+    if remains.is_amid_publish()? || remains.is_given_up()? {
+        // What did not end is taken up first; what is wrong then is found again.
         return remains.settle::<R>().map(drop);
     }
     match remedy {
@@ -88,8 +87,8 @@ fn judge<R: Record>(remains: &Remains<'_>, key: &PartitionKey) -> Result<(), Sto
     }
 }
 
-/// Stages everything the file holds but what is wrong, and sets it aside: the publish that follows
-/// writes it anew. Where the sidecar speaks of the same rows, only what both hold counts.
+/// Writes the rows of a file anew that are those it promises, each in its place; the file before is
+/// kept. Where the sidecar speaks of the same rows, only what both hold counts as answered.
 fn rewrite<R: Record>(
     remains: &Remains<'_>,
     key: &PartitionKey,
@@ -107,12 +106,12 @@ fn rewrite<R: Record>(
     });
     let (kind, problem) = match wrong.iter().next() {
         Some(first) => {
-            let problem = format!("holds rows that cannot be, the first from {}", first.start());
+            let problem = format!("holds rows out of their place, the first at {}", first.start());
             (FindingKind::ForeignRows, problem)
         }
         None => (FindingKind::FileHash, "is not the file that was written".to_owned()),
     };
-    remains.give_up_but::<R>(kind, &damaged(path, problem), sidecar.as_ref(), wrong)
+    remains.give_up_knowing::<R>(kind, &damaged(path, problem), sidecar.as_ref())
 }
 
 /// Moves a whole file to the place its footer names; one that is not whole, or is there already, is
@@ -140,7 +139,9 @@ fn bring_home<R: Record>(
             Kind::Candles(_) => is_twice::<Candle>(remains, &at_home, home)?,
         };
         if is_there {
-            return judge::<R>(remains, key);
+            let problem = format!("is the file of {home}, where its rows lie as well");
+            let problem = damaged(remains.parquet(), problem);
+            return remains.move_away::<R>(FindingKind::FooterMismatch, &problem);
         }
         let problem = format!(
             "is the file of {home}, whose place another file has; put both where they belong by \
@@ -186,21 +187,5 @@ fn proves_itself<R: Record>(
         Ok(_) => Ok(file.footer.key == *home),
         Err(StoreError::Damaged { .. }) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-impl Remains<'_> {
-    /// As `give_up`, but gives up the rows in `wrong` as well, and hears only this sidecar.
-    fn give_up_but<R: Record>(
-        &self,
-        kind: FindingKind,
-        problem: &StoreError,
-        sidecar: Option<&crate::format::Sidecar>,
-        wrong: &RangeSet,
-    ) -> Result<(), StoreError> {
-        let (staging, path) = (self.staging(), self.parquet());
-        let saved = salvage::salvage_but::<R>(staging, self.key(), path, sidecar, wrong)?;
-        staging.remember(super::describe::kept_findings(sidecar).cloned())?;
-        self.set_aside(kind, problem, &saved.to_string())
     }
 }

@@ -1,13 +1,15 @@
 //! Published rows and staged segments → one ascending stream of unique rows.
 //!
-//! A published row is never dropped, and never replaced unless a person asked for it by the name
-//! of the month: a source that changes its mind becomes a finding. Memory: one batch of the published file and one buffer per segment that is open.
+//! A published row that the source once answered is never dropped, and never replaced unless a person
+//! asked for it by the name of the month: a source that changes its mind becomes a finding. Rows of
+//! another tool prove nothing of the source: where it answers, its answer is taken. Memory: one batch
+//! of the published file and one buffer per segment that is open.
 
 use std::collections::VecDeque;
 
 use crate::domain::{
-    Advice, Epoch, EpochRange, Finding, FindingKind, PartitionKey, Record, Restatements, Severity,
-    StoreError,
+    Advice, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, PartitionKey,
+    RangeSet, Record, Restatements, Severity, StoreError,
 };
 use crate::format::RowsDigests;
 
@@ -22,6 +24,8 @@ pub(super) struct Merge<R> {
     published: Option<Published<R>>,
     waiting: VecDeque<StagedSegment>,
     open: Vec<OpenSegment<R>>,
+    /// The seconds whose published rows another tool left, from where the merge is on.
+    inherited: VecDeque<EpochRange>,
     restatements: Restatements,
     /// What the open segments say of one epoch, and when they were asked; reused row by row.
     answers: Vec<(Epoch, R)>,
@@ -49,6 +53,8 @@ struct OpenSegment<R> {
     asked: Epoch,
     /// Its rows were published before, in a file that was damaged since.
     is_salvaged: bool,
+    /// And another tool had left them there.
+    is_inherited: bool,
 }
 
 /// What a merge saw.
@@ -59,13 +65,17 @@ pub(super) struct Merged {
     pub(super) published: Option<RowsDigests>,
     /// Published rows that took a newer price.
     pub(super) accepted: Accepted,
+    /// What the source answered otherwise than another tool had.
+    pub(super) replaced: Vec<Finding>,
 }
 
 impl<R: Record> Merge<R> {
-    /// Starts to merge; `segments` must be sorted by their start.
+    /// Starts to merge; `segments` must be sorted by their start. Published rows in `inherited`
+    /// are those of another tool.
     pub(super) fn new(
         key: &PartitionKey,
         published: Option<Rows<R>>,
+        inherited: &RangeSet,
         segments: &[StagedSegment],
         restatements: Restatements,
     ) -> Result<Self, StoreError> {
@@ -77,6 +87,7 @@ impl<R: Record> Merge<R> {
             published,
             waiting: segments.iter().filter(|s| s.header.holds_rows()).cloned().collect(),
             open: Vec::new(),
+            inherited: inherited.iter().collect(),
             restatements,
             answers: Vec::new(),
             accepted: Accepted::default(),
@@ -119,21 +130,40 @@ impl<R: Record> Merge<R> {
 
     fn merge_row(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
         let mut published = self.take_published(epoch)?;
+        let mut is_inherited = published.is_some() && self.is_inherited(epoch);
         let mut is_asked = false;
         self.answers.clear();
         for segment in &mut self.open {
             let row = segment.take(epoch)?;
             if segment.is_salvaged {
-                published = published.or(row);
+                if published.is_none() && row.is_some() {
+                    is_inherited = segment.is_inherited;
+                    published = row;
+                }
                 continue;
             }
             is_asked = true;
             self.answers.extend(row.map(|row| (segment.asked, row)));
         }
+        if let (Some(inherited), true, true) = (published, is_inherited, is_asked) {
+            let answered = self.choose(None);
+            if answered != published {
+                self.remarks.replaced(&inherited, answered.as_ref());
+            }
+            return Ok(answered);
+        }
         if let (Some(row), true, true) = (published, is_asked, self.answers.is_empty()) {
             self.remarks.vanished(&row);
         }
         Ok(self.choose(published))
+    }
+
+    /// Tells whether the published row of `epoch` is one of another tool. Epochs ascend.
+    fn is_inherited(&mut self, epoch: Epoch) -> bool {
+        while self.inherited.front().is_some_and(|range| range.end() <= epoch) {
+            self.inherited.pop_front();
+        }
+        self.inherited.front().is_some_and(|range| range.contains(epoch))
     }
 
     /// Which of the rows for one epoch stays; the others are remarked.
@@ -145,12 +175,17 @@ impl<R: Record> Merge<R> {
             Restatements::Refuse => published.or(first),
             Restatements::Accept => newest.map(|(_, row)| *row).or(published),
         }?;
-        if let Some(published) = published.filter(|published| *published != kept) {
+        // A price that is no number differs even from itself.
+        let stays = match self.restatements {
+            Restatements::Refuse => published.is_some(),
+            Restatements::Accept => published == Some(kept),
+        };
+        if let Some(published) = published.filter(|_| !stays) {
             self.accepted.note(published.epoch());
         }
         for (_, row) in self.answers.iter().filter(|(_, row)| *row != kept) {
             match published {
-                Some(published) if published == kept => self.remarks.restated(&kept, row),
+                Some(_) if stays => self.remarks.restated(&kept, row),
                 // An older answer that only says what was published.
                 Some(published) if published == *row => {}
                 _ => self.remarks.conflicting(&kept, row),
@@ -161,8 +196,10 @@ impl<R: Record> Merge<R> {
 
     /// What was seen on the way; call it behind the last row.
     pub(super) fn finish(self) -> Merged {
+        let (findings, replaced) = self.remarks.into_findings();
         Merged {
-            findings: self.remarks.into_findings(),
+            findings,
+            replaced,
             published: self.published.map(|published| published.rows.digests()),
             accepted: self.accepted,
         }
@@ -203,8 +240,11 @@ impl<R: Record> Merge<R> {
 impl<R: Record> OpenSegment<R> {
     fn open(segment: &StagedSegment) -> Result<Self, StoreError> {
         let mut rows = SegmentRows::open(segment)?;
-        let (asked, is_salvaged) = (segment.header.asked_last, segment.header.salvaged);
-        Ok(Self { head: rows.next_row()?, rows, end: segment.range.end(), asked, is_salvaged })
+        let header = &segment.header;
+        let (asked, is_salvaged) = (header.asked_last, header.salvaged);
+        let is_inherited = header.state == CoverageState::Inherited;
+        let (head, end) = (rows.next_row()?, segment.range.end());
+        Ok(Self { head, rows, end, asked, is_salvaged, is_inherited })
     }
 
     fn take(&mut self, epoch: Epoch) -> Result<Option<R>, StoreError> {
@@ -250,6 +290,7 @@ struct Remarks {
     restated: Sort,
     conflicting: Sort,
     vanished: Sort,
+    replaced: Sort,
 }
 
 /// Findings of one sort.
@@ -283,6 +324,11 @@ impl Remarks {
                 FindingKind::Restatement,
                 "published rows that the source no longer has; they stay",
             ),
+            replaced: Sort::new(
+                Severity::Warning,
+                FindingKind::InheritedReplaced,
+                "rows of another tool that the source has otherwise or not at all",
+            ),
         }
     }
 
@@ -302,10 +348,22 @@ impl Remarks {
         self.vanished.add(&self.key, row.epoch(), text);
     }
 
-    fn into_findings(self) -> Vec<Finding> {
+    fn replaced<R: Record>(&mut self, inherited: &R, answered: Option<&R>) {
+        let text = || {
+            let found = answered.map_or("no such row, and none is published".to_owned(), |row| {
+                format!("{}, which is published", prices(row))
+            });
+            (format!("the {} of another tool", prices(inherited)), found)
+        };
+        self.replaced.add(&self.key, inherited.epoch(), text);
+    }
+
+    /// What stays as it was published, and what was replaced.
+    fn into_findings(self) -> (Vec<Finding>, Vec<Finding>) {
         let key = self.key;
-        let sorts = [self.restated, self.conflicting, self.vanished];
-        sorts.into_iter().flat_map(|sort| sort.into_findings(&key)).collect()
+        let stays = [self.restated, self.conflicting, self.vanished];
+        let stays = stays.into_iter().flat_map(|sort| sort.into_findings(&key)).collect();
+        (stays, self.replaced.into_findings(&key).collect())
     }
 }
 
@@ -316,28 +374,36 @@ impl Sort {
 
     /// `text` gives what was expected and what was found; it is not asked for what is only counted.
     fn add(&mut self, key: &PartitionKey, epoch: Epoch, text: impl FnOnce() -> (String, String)) {
+        let unit = key.series.kind.granularity().map_or(1, Granularity::secs);
+        let at = EpochRange::new(epoch, epoch.plus(unit));
         if self.listed.len() == MAX_LISTED {
             self.n_more += 1;
-            let second = EpochRange::inclusive(epoch, epoch);
-            self.more = self.more.into_iter().chain(second).reduce(EpochRange::hull);
+            self.more = self.more.into_iter().chain(at).reduce(EpochRange::hull);
             return;
         }
         let (expected, found) = text();
-        let finding = self.finding(key, &format!("{key} at {epoch}"), &expected, &found);
-        self.listed.push(Finding { at: EpochRange::inclusive(epoch, epoch), ..finding });
+        let finding = self.finding(key, at, &format!("{key} at {epoch}"), &expected, &found);
+        self.listed.push(finding);
     }
 
     fn into_findings(self, key: &PartitionKey) -> impl Iterator<Item = Finding> + use<> {
         let found = format!("{} more {}", self.n_more, self.rest);
         let rest = self.more.map(|more| {
-            self.finding(key, &key.to_string(), "none", &found).times(self.n_more).at(more)
+            self.finding(key, Some(more), &key.to_string(), "none", &found).times(self.n_more)
         });
         self.listed.into_iter().chain(rest)
     }
 
-    fn finding(&self, key: &PartitionKey, subject: &str, expected: &str, found: &str) -> Finding {
+    fn finding(
+        &self,
+        key: &PartitionKey,
+        at: Option<EpochRange>,
+        subject: &str,
+        expected: &str,
+        found: &str,
+    ) -> Finding {
         let finding = Finding::error(self.kind, subject, expected, found).in_partition(key);
-        let finding = Finding { severity: self.severity, ..finding };
+        let finding = Finding { severity: self.severity, at, ..finding };
         let is_open = finding.is_open_restatement();
         Finding { advice: is_open.then_some(Advice::AcceptRestatement), ..finding }
     }

@@ -36,25 +36,73 @@ const ROWS_AT_ONCE: usize = 4096;
 
 /// Publishes what is staged. See [`PartitionStore::publish`](crate::domain::PartitionStore::publish).
 ///
-/// What turns out to be damaged on the way is set aside, and the publish begins anew: with all
-/// segments read before, if it was one of them, and with the good days of the published file, if it
-/// was that.
+/// What turns out to be damaged on the way is set aside, or given up, and the publish begins anew:
+/// with all segments read before, if it was one of them, and with the good days of the published
+/// file, if it was that.
 pub(super) fn publish<R: Record>(
     store: &ParquetStore,
     key: &PartitionKey,
     publication: &Publication,
 ) -> Result<Published, StoreError> {
-    let (published, staging) = (store.layout.parquet(key), store.layout.staging_dir(key));
+    let staging = store.layout.staging_dir(key);
     let (mut trust, mut was_given_up) = (Trust::Headers, false);
     loop {
-        let result = attempt::<R>(store, key, publication, trust);
-        let Err(StoreError::Damaged { path, .. }) = &result else { return result };
-        if trust == Trust::Headers && path.parent() == Some(&staging) {
-            trust = Trust::Nothing;
-        } else if !was_given_up && *path == published && fs::symlink_metadata(path).is_err() {
-            was_given_up = true;
-        } else {
-            return result;
+        match attempt::<R>(store, key, publication, trust) {
+            Ok(published) => return Ok(published),
+            Err(Halt::GaveUp(_)) if !was_given_up => was_given_up = true,
+            Err(Halt::Failed(StoreError::Damaged { path, .. }))
+                if trust == Trust::Headers && path.parent() == Some(&staging) =>
+            {
+                trust = Trust::Nothing;
+            }
+            Err(Halt::GaveUp(error) | Halt::Failed(error)) => return Err(error),
+        }
+    }
+}
+
+/// Why a publish did not go on.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// It cannot.
+    Failed(StoreError),
+    /// The published file turned out to be damaged, and was given up: another attempt goes on with
+    /// what is left of it.
+    GaveUp(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Lets the good days of a file that was given up take its name, and nothing else: what was asked
+/// since is published when the whole is. Returns the segments they came from; `None` if no row of it
+/// is good.
+pub(super) fn publish_saved<R: Record>(
+    store: &ParquetStore,
+    key: &PartitionKey,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let publication = Publication::default();
+    let mut segments = Staging::new(store, key).scan::<R>(Access::Owner)?;
+    segments.retain(|segment| segment.header.salvaged);
+    if segments.iter().all(|segment| segment.header.n_rows == 0) {
+        return Ok(None);
+    }
+    let mut work = Work::new(store, key, &publication, None, segments);
+    work.bearer = atomic::identity(&work.path());
+    if let Some(written) = work.write::<R>().map_err(StoreError::from)? {
+        work.announce(&written)?;
+        work.take_name(written)?;
+    }
+    let with_rows = work.segments.iter().filter(|segment| segment.header.holds_rows());
+    Ok(Some(with_rows.map(|segment| file_name(&segment.path)).collect()))
+}
+
+impl From<Halt> for StoreError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Failed(error) | Halt::GaveUp(error) => error,
         }
     }
 }
@@ -72,11 +120,11 @@ fn attempt<R: Record>(
     key: &PartitionKey,
     publication: &Publication,
     trust: Trust,
-) -> Result<Published, StoreError> {
+) -> Result<Published, Halt> {
     store.stop.check()?;
     let mut work = Work::gather::<R>(store, key, publication, trust)?;
     if work.has_nothing() {
-        return work.nothing();
+        return Ok(work.nothing()?);
     }
     if let Some(written) = work.write::<R>()? {
         store.stop.check()?;
@@ -108,6 +156,8 @@ pub(super) struct Work<'a> {
     remarks: Vec<Finding>,
     /// What is to be told if newer prices were taken.
     accepted: Option<Finding>,
+    /// What is to be told of rows of another tool that the source's answers replace.
+    replaced: Vec<Finding>,
     /// The file that bears the name after this publish; known once it was written.
     file: Option<FileFacts>,
 }
@@ -138,12 +188,12 @@ impl<'a> Work<'a> {
         key: &'a PartitionKey,
         publication: &'a Publication,
         trust: Trust,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, Halt> {
         let remains = Remains::new(store, key, Access::Owner);
         let sidecar = remains.settle::<R>()?;
         let bearer = atomic::identity(&store.layout.parquet(key));
         if sidecar.as_ref().is_some_and(|sidecar| sidecar.locked) {
-            return Err(StoreError::Locked { path: store.layout.sidecar(key) });
+            return Err(StoreError::Locked { path: store.layout.sidecar(key) }.into());
         }
         let old = match sidecar {
             Some(sidecar) => Some(Old { sidecar, file: open_old::<R>(&remains, store, key)? }),
@@ -154,26 +204,39 @@ impl<'a> Work<'a> {
             Trust::Headers => staging.heads::<R>(Access::Owner)?,
             Trust::Nothing => staging.scan::<R>(Access::Owner)?,
         };
-        let remarks = staging.remarks()?;
+        let mut work = Self::new(store, key, publication, old, segments);
+        work.remarks = work.staging.remarks()?;
+        work.bearer = bearer;
+        Ok(work)
+    }
+
+    fn new(
+        store: &'a ParquetStore,
+        key: &'a PartitionKey,
+        publication: &'a Publication,
+        old: Option<Old>,
+        segments: Vec<StagedSegment>,
+    ) -> Self {
         let published = old.as_ref().map(|old| &old.file.footer);
         let coverage = coverage(key, published, &segments, publication);
         let pip_sizes = segments.iter().map(|segment| segment.header.pip_size);
         let pip_size = pip_sizes.chain([published.and_then(|footer| footer.pip_size)]).max();
-        Ok(Self {
+        Self {
             store,
             key,
             publication,
-            staging,
+            staging: Staging::new(store, key),
             segments,
             coverage,
             pip_size: pip_size.flatten(),
             old,
-            bearer,
+            bearer: None,
             merge_findings: Vec::new(),
-            remarks,
+            remarks: Vec::new(),
             accepted: None,
+            replaced: Vec::new(),
             file: None,
-        })
+        }
     }
 
     /// Tells whether there is neither a file nor an answer to make one of.
@@ -186,7 +249,7 @@ impl<'a> Work<'a> {
     fn nothing(self) -> Result<Published, StoreError> {
         let Publication { server_now, settle_lag, findings, .. } = self.publication;
         // No sidecar will ever hold the remarks: this is the one time they are told.
-        self.staging.sweep(&[])?;
+        self.staging.sweep_told()?;
         let findings = findings.iter().cloned().chain(self.remarks.iter().cloned());
         Ok(Published {
             key: self.key.clone(),
@@ -205,7 +268,7 @@ impl<'a> Work<'a> {
     }
 
     /// Step 1. Returns nothing if the published file is already what would come out.
-    pub(super) fn write<R: Record>(&mut self) -> Result<Option<Written>, StoreError> {
+    pub(super) fn write<R: Record>(&mut self) -> Result<Option<Written>, Halt> {
         if self.segments.is_empty() && self.old.as_ref().is_some_and(|old| self.is_up_to_date(old))
         {
             return Ok(None);
@@ -217,8 +280,9 @@ impl<'a> Work<'a> {
         let draft = Draft::create(&path, &self.store.names.next())?;
         let (facts, merged) = self.encode::<R>(&draft).map_err(|error| self.judge::<R>(error))?;
         self.check_published_rows::<R>(&merged)?;
+        self.accepted = self.keep_accepted(&merged.accepted)?;
+        self.replaced = self.keep_replaced(merged.replaced)?;
         self.merge_findings = merged.findings;
-        self.accepted = self.keep_replaced(&merged.accepted)?;
         if self.old.as_ref().is_some_and(|old| old.file.footer == facts.footer) {
             return Ok(None);
         }
@@ -236,12 +300,13 @@ impl<'a> Work<'a> {
             draft: file_name(written.draft.path()),
             segments: self.segment_names(),
             accepted: self.accepted.clone(),
+            replaced: self.replaced.clone(),
         })
     }
 
     /// Where newer prices were taken, keeps the published file, which is about to be replaced, and
     /// says so.
-    fn keep_replaced(&self, rows: &Accepted) -> Result<Option<Finding>, StoreError> {
+    fn keep_accepted(&self, rows: &Accepted) -> Result<Option<Finding>, StoreError> {
         if self.publication.restatements == Restatements::Refuse || self.segments.is_empty() {
             return Ok(None);
         }
@@ -255,6 +320,20 @@ impl<'a> Work<'a> {
             None => None,
         };
         Ok(Some(keep::accepted(self.key, rows, kept.as_deref())))
+    }
+
+    /// Where the source's answers took the place of rows of another tool, keeps the file that holds
+    /// those, and says where it is.
+    fn keep_replaced(&self, mut findings: Vec<Finding>) -> Result<Vec<Finding>, StoreError> {
+        if self.old.is_some() && !findings.is_empty() {
+            let kept = keep::keep_published(self.store, self.key)?;
+            for finding in &mut findings {
+                finding
+                    .found
+                    .push_str(&format!("; the file before is kept as `{}`", kept.display()));
+            }
+        }
+        Ok(findings)
     }
 
     /// Step 3. Never over a file that was not merged: then two runs believe that they own the
@@ -365,8 +444,14 @@ impl<'a> Work<'a> {
 
     fn encode<R: Record>(&self, draft: &Draft) -> Result<(FileFacts, Merged), StoreError> {
         let published = self.old.as_ref().map(|old| old.file.rows::<R>()).transpose()?;
-        let mut merge =
-            Merge::new(self.key, published, &self.segments, self.publication.restatements)?;
+        let inherited = self.old.as_ref().map(|old| old.file.footer.coverage.select(is_inherited));
+        let mut merge = Merge::new(
+            self.key,
+            published,
+            &inherited.unwrap_or_default(),
+            &self.segments,
+            self.publication.restatements,
+        )?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
         let mut rows = Vec::new();
         while merge.next_rows(&mut rows)? {
@@ -393,15 +478,17 @@ impl<'a> Work<'a> {
     }
 
     /// Rows that were published and are not the promised ones must not be published again.
-    fn check_published_rows<R: Record>(&self, merged: &Merged) -> Result<(), StoreError> {
+    fn check_published_rows<R: Record>(&self, merged: &Merged) -> Result<(), Halt> {
         let (Some(old), Some(found)) = (&self.old, &merged.published) else { return Ok(()) };
         old.file.check_digests(found).map_err(|error| self.judge::<R>(error))
     }
 
-    /// Sets the published file aside if it is the one that `error` calls damaged.
-    fn judge<R: Record>(&self, error: StoreError) -> StoreError {
-        if !matches!(&error, StoreError::Damaged { path, .. } if *path == self.path()) {
-            return error;
+    /// Gives the published file up if it is the one that `error` calls damaged.
+    fn judge<R: Record>(&self, error: StoreError) -> Halt {
+        let is_published =
+            matches!(&error, StoreError::Damaged { path, .. } if *path == self.path());
+        if !is_published || self.old.is_none() {
+            return error.into();
         }
         let remains = Remains::new(self.store, self.key, Access::Owner);
         give_up::<R>(&remains, FindingKind::RowsHash, error)
@@ -424,6 +511,7 @@ impl<'a> Work<'a> {
         let all = told
             .into_iter()
             .chain(self.merge_findings.iter().cloned())
+            .chain(self.replaced.iter().cloned())
             .chain(inspection.findings.drain(..))
             .chain(kept);
         Ok(describe::without_repetitions(all))
@@ -534,19 +622,19 @@ fn coverage(
     coverage.clipped(key.month.range())
 }
 
-/// Opens the published file. One that broke unnoticed since its sidecar was written is set aside.
+/// Opens the published file. One that broke unnoticed since its sidecar was written is given up.
 fn open_old<R: Record>(
     remains: &Remains<'_>,
     store: &ParquetStore,
     key: &PartitionKey,
-) -> Result<PartitionFile, StoreError> {
+) -> Result<PartitionFile, Halt> {
     let path = store.layout.parquet(key);
     let file = match PartitionFile::open(&path) {
         Ok(file) => file,
         Err(Unusable::Broken(error)) => {
             return Err(give_up::<R>(remains, FindingKind::Unreadable, error));
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(StoreError::from(error).into()),
     };
     if file.footer.key != *key {
         let error = damaged(&path, format!("is the file of {} by its footer", file.footer.key));
@@ -558,18 +646,24 @@ fn open_old<R: Record>(
     }
 }
 
-/// Saves the good days of the published file and sets it aside; what was lost is asked again.
-fn give_up<R: Record>(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> StoreError {
+fn is_inherited(state: CoverageState) -> bool {
+    state == CoverageState::Inherited
+}
+
+/// Gives up the published file: its good days take its name, and what was lost is asked again.
+fn give_up<R: Record>(remains: &Remains<'_>, kind: FindingKind, error: StoreError) -> Halt {
     if let Err(error) = remains.give_up::<R>(kind, &error) {
-        return error;
+        return error.into();
     }
-    match error {
+    Halt::GaveUp(match error {
         StoreError::Damaged { path, problem } => damaged(
             &path,
-            format!("{problem}; it is in quarantine now, and the next run asks for its rows again"),
+            format!(
+                "{problem}; it is kept in quarantine, and the next run asks for its rows again"
+            ),
         ),
         error => error,
-    }
+    })
 }
 
 /// Reads the draft back, as a stranger would.

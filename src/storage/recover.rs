@@ -1,9 +1,11 @@
 //! What a crash or a foreign hand left behind, and what is known of a partition after it.
 //!
 //! File times say nothing here. A file whose rows hash to its own footer is good, and gets its
-//! sidecar rebuilt if that is lost or stale; one that does not goes to quarantine. A file of
-//! another tool is taken over by `adopt`, unless it is locked. While everything is up to date this costs one small read and
-//! one look at a file size.
+//! sidecar rebuilt if that is lost or stale. One that does not is given up: its good days are staged,
+//! it is kept in quarantine, and a file of the good days takes its name. Where it has none, it keeps
+//! the name until the answers are there that replace it: at no moment a reader finds nothing. A file
+//! of another tool is taken over by `adopt`, unless it is locked. While everything is up to date this
+//! costs one small read, one look at a file size and one for a note.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -21,8 +23,9 @@ use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
 use super::errors::{damaged, io_error};
 use super::keep;
+use super::publish;
 use super::read::{self, PartitionFile, Unusable, file_sha256};
-use super::salvage;
+use super::salvage::{self, Salvaged};
 use super::staging::{Intent, Staging, file_name, list, read_if_any};
 use super::stop::Stop;
 use super::{Access, ParquetStore, describe, watermark};
@@ -162,20 +165,12 @@ impl<'a> Remains<'a> {
         }
     }
 
-    pub(super) fn key(&self) -> &PartitionKey {
-        self.key
-    }
-
     pub(super) fn parquet(&self) -> &Path {
         &self.parquet
     }
 
     pub(super) fn sidecar(&self) -> &Path {
         &self.sidecar
-    }
-
-    pub(super) fn staging(&self) -> &Staging<'a> {
-        &self.staging
     }
 
     pub(super) fn stop(&self) -> &Stop {
@@ -204,6 +199,9 @@ impl<'a> Remains<'a> {
         }
         if sidecar.as_ref().and_then(|s| s.format_version).is_some_and(|v| v > FORMAT_VERSION) {
             return Err(damaged(&self.sidecar, "was written by a newer version of this program"));
+        }
+        if self.is_given_up()? {
+            return self.replace_given_up::<R>();
         }
         let intent = self.staging.intent(self.access)?;
         let Some(file_size) = self.file_size()? else { return self.without_file::<R>() };
@@ -242,7 +240,7 @@ impl<'a> Remains<'a> {
         // intent if they are in it already, lest a sweep that is stopped leaves them to be counted
         // once more.
         if self.access == Access::Owner && is_new {
-            self.staging.remember(intent.accepted.clone())?;
+            self.staging.remember(intent.accepted.iter().chain(&intent.replaced).cloned())?;
         }
         if self.access == Access::Owner && !(is_new && settled.is_some()) {
             self.staging.forget_intent()?;
@@ -255,28 +253,43 @@ impl<'a> Remains<'a> {
         let file = match PartitionFile::open(&self.parquet) {
             Ok(file) => file,
             Err(Unusable::TooNew(error) | Unusable::Unknown(error)) => return Err(error),
+            Err(Unusable::Foreign(_)) if stale.is_some_and(|stale| self.is_about_this(stale)) => {
+                let problem = damaged(&self.parquet, "has lost its footer");
+                return self.give_up_now::<R>(FindingKind::FooterMismatch, &problem);
+            }
             Err(Unusable::Foreign(_)) => return self.take_over::<R>(stale),
             Err(Unusable::Broken(error)) => {
                 if stale.is_some_and(Sidecar::is_foreign) && self.access == Access::Owner {
                     Foreign::open(self.store, self.key)?.note_set_aside(Vec::new())?;
                 }
-                self.give_up::<R>(FindingKind::Unreadable, &error)?;
-                return Ok(None);
+                return self.give_up_now::<R>(FindingKind::Unreadable, &error);
             }
         };
         if file.footer.key != *self.key {
             let problem = format!("is the file of {} by its footer", file.footer.key);
-            self.give_up::<R>(FindingKind::FooterMismatch, &damaged(&self.parquet, problem))?;
-            return Ok(None);
+            let problem = damaged(&self.parquet, problem);
+            return self.give_up_now::<R>(FindingKind::FooterMismatch, &problem);
         }
         match file.verify_rows::<R>(&self.store.stop) {
             Ok(ends) => self.rebuild(file, ends, stale).map(Some),
             Err(error @ StoreError::Damaged { .. }) => {
-                self.give_up::<R>(FindingKind::RowsHash, &error)?;
-                Ok(None)
+                self.give_up_now::<R>(FindingKind::RowsHash, &error)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives up the file and returns the sidecar of its good days.
+    fn give_up_now<R: Record>(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+    ) -> Result<Option<Sidecar>, StoreError> {
+        self.give_up::<R>(kind, problem)?;
+        if self.access == Access::Observer || self.is_given_up()? {
+            return Ok(None);
+        }
+        self.own_sidecar()
     }
 
     /// Makes a file of another tool one of ours. Whoever does not hold the series only learns what
@@ -377,21 +390,79 @@ impl<'a> Remains<'a> {
         Some(facts.hours).filter(|hours| !hours.is_empty())
     }
 
-    /// Stages the good days of the damaged published file, then sets it aside.
+    /// Tells whether the file that has the name cannot be trusted and waits to be replaced.
+    pub(super) fn is_given_up(&self) -> Result<bool, StoreError> {
+        self.staging.is_given_up(&self.parquet)
+    }
+
+    /// Gives up a damaged published file: stages its good days, keeps it in quarantine, and lets the
+    /// good days take its name.
     ///
-    /// In this order: after a crash in between the file is still there, and is saved again.
+    /// After a crash in between the file is still there, and is saved again or replaced.
     pub(super) fn give_up<R: Record>(
         &self,
         kind: FindingKind,
         problem: &StoreError,
     ) -> Result<(), StoreError> {
-        if self.access == Access::Observer {
-            return self.set_aside(kind, problem, "");
-        }
         let sidecar = self.read_sidecar()?.filter(|sidecar| self.is_about_this(sidecar));
-        let saved =
-            salvage::salvage::<R>(&self.staging, self.key, &self.parquet, sidecar.as_ref())?;
-        self.staging.remember(describe::kept_findings(sidecar.as_ref()).cloned())?;
+        self.give_up_knowing::<R>(kind, problem, sidecar.as_ref())
+    }
+
+    /// As [`give_up`](Self::give_up), but hears only this sidecar.
+    pub(super) fn give_up_knowing<R: Record>(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+        sidecar: Option<&Sidecar>,
+    ) -> Result<(), StoreError> {
+        tracing::warn!(partition = %self.key, %problem, "a published file cannot be trusted");
+        if self.access == Access::Observer {
+            return Ok(());
+        }
+        let saved = self.salvaged::<R>(sidecar)?;
+        let kept = keep::keep_published(self.store, self.key)?;
+        self.note_set_aside(kind, problem, &kept, "it is kept as", &saved.to_string())?;
+        self.staging.give_up(&file_sha256(&self.parquet)?)?;
+        self.replace_given_up::<R>().map(drop)
+    }
+
+    /// Stages what is still proved of the published file, and what of it is lost.
+    fn salvaged<R: Record>(&self, sidecar: Option<&Sidecar>) -> Result<Salvaged, StoreError> {
+        let saved = salvage::salvage::<R>(&self.staging, self.key, &self.parquet, sidecar)?;
+        self.staging.remember(describe::kept_findings(sidecar).cloned())?;
+        Ok(saved)
+    }
+
+    /// Lets the staged good days of a file that was given up take its name; returns the sidecar they
+    /// get. Where there are none, the file keeps its name, and nothing counts as published.
+    fn replace_given_up<R: Record>(&self) -> Result<Option<Sidecar>, StoreError> {
+        if self.access == Access::Observer {
+            return Ok(None);
+        }
+        let Some(saved) = publish::publish_saved::<R>(self.store, self.key)? else {
+            // Its sidecar would go on claiming what is lost. Both are kept in quarantine.
+            if atomic::remove_if_there(&self.sidecar)? {
+                watermark::refresh(self.store, &self.key.series);
+            }
+            return Ok(None);
+        };
+        let stale = self.read_sidecar()?;
+        let file = PartitionFile::open(&self.parquet)?;
+        let ends = file.verify_rows::<R>(&self.store.stop)?;
+        let sidecar = self.rebuild(file, ends, stale.as_ref())?;
+        self.staging.sweep_saved(&saved)?;
+        Ok(Some(sidecar))
+    }
+
+    /// Saves what a file is proved to hold that has no business in this place, and moves it away:
+    /// its rows are where they belong.
+    pub(super) fn move_away<R: Record>(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+    ) -> Result<(), StoreError> {
+        let sidecar = self.own_sidecar()?;
+        let saved = self.salvaged::<R>(sidecar.as_ref())?;
         self.set_aside(kind, problem, &saved.to_string())
     }
 
@@ -409,14 +480,7 @@ impl<'a> Remains<'a> {
         }
         let series = &self.key.series;
         let places = self.quarantine_places()?;
-        let kept_as = places[0].display();
-        let finding = Finding::warning(
-            kind,
-            self.key,
-            "the rows and the coverage that were published",
-            format!("{problem}; it was set aside as `{kept_as}`{saved}"),
-        );
-        self.staging.remember([finding.in_partition(self.key)])?;
+        self.note_set_aside(kind, problem, &places[0], "it was set aside as", saved)?;
         for (from, to) in [&self.sidecar, &self.parquet].into_iter().zip(places.iter().rev()) {
             if fs::symlink_metadata(from).is_ok() {
                 atomic::move_aside(from, to)?;
@@ -424,6 +488,20 @@ impl<'a> Remains<'a> {
         }
         watermark::refresh(self.store, series);
         Ok(())
+    }
+
+    fn note_set_aside(
+        &self,
+        kind: FindingKind,
+        problem: &StoreError,
+        place: &Path,
+        done: &str,
+        saved: &str,
+    ) -> Result<(), StoreError> {
+        let found = format!("{problem}; {done} `{}`{saved}", place.display());
+        let expected = "the rows and the coverage that were published";
+        let finding = Finding::warning(kind, self.key, expected, found).in_partition(self.key);
+        self.staging.remember([finding])
     }
 
     fn quarantine_places(&self) -> Result<[PathBuf; 2], StoreError> {
@@ -440,10 +518,7 @@ impl<'a> Remains<'a> {
         problem: &StoreError,
     ) -> Result<(), StoreError> {
         let [place, _] = self.quarantine_places()?;
-        let found = format!("{problem}; it was set aside as `{}`", place.display());
-        let expected = "the rows and the coverage that were published";
-        let finding = Finding::warning(kind, self.key, expected, found);
-        self.staging.remember([finding.in_partition(self.key)])?;
+        self.note_set_aside(kind, problem, &place, "it was set aside as", "")?;
         atomic::move_aside(&self.parquet, &place)
     }
 
@@ -452,7 +527,9 @@ impl<'a> Remains<'a> {
     pub(super) fn without_file<R: Record>(&self) -> Result<Option<Sidecar>, StoreError> {
         if fs::symlink_metadata(&self.sidecar).is_ok() {
             let problem = damaged(&self.sidecar, "describes a file that is not there");
-            self.give_up::<R>(FindingKind::SidecarMismatch, &problem)?;
+            if self.access == Access::Owner {
+                self.move_away::<R>(FindingKind::SidecarMismatch, &problem)?;
+            }
         }
         if self.access == Access::Owner {
             self.staging.forget_intent()?;

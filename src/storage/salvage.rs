@@ -1,9 +1,10 @@
 //! The good days of a damaged file: those whose rows still hash to what footer or sidecar promise.
 //!
-//! A day is kept whole or not at all, and only the seconds that were answered or inherited. Days
-//! without rows are kept where it is proved that they had none. What was held and is lost is
-//! staged as such: it is asked again, and behind the wall it counts as lost, never as not offered.
-//! Memory: the rows of one day.
+//! A day whose rows hash to what was promised is kept whole: its rows are what was written, however
+//! unlikely they look. Where nothing says that the source answered for them, they are kept like
+//! those of another tool. Days without rows are kept where it is proved that they had none. What was
+//! held and is lost is staged as such: it is asked again, and behind the wall it counts as lost,
+//! never as not offered. Memory: the rows of one day.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,8 +12,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, GapClass, PartitionKey, RangeSet, Record, Segment,
-    SegmentNotes, StoreError,
+    Coverage, CoverageState, Epoch, EpochRange, GapClass, Granularity, PartitionKey, RangeSet,
+    Record, Segment, SegmentNotes, StoreError,
 };
 use crate::format::digest::DayDigest;
 use crate::format::{Footer, RowsDigest, Sidecar};
@@ -57,17 +58,6 @@ pub(super) fn salvage<R: Record>(
     path: &Path,
     sidecar: Option<&Sidecar>,
 ) -> Result<Salvaged, StoreError> {
-    salvage_but::<R>(staging, key, path, sidecar, &RangeSet::new())
-}
-
-/// As [`salvage`], but gives up the rows in `wrong`, whatever their day hashes to.
-pub(super) fn salvage_but<R: Record>(
-    staging: &Staging<'_>,
-    key: &PartitionKey,
-    path: &Path,
-    sidecar: Option<&Sidecar>,
-    wrong: &RangeSet,
-) -> Result<Salvaged, StoreError> {
     let described = sidecar.and_then(|sidecar| described(key, sidecar));
     let file = match PartitionFile::open(path) {
         Err(Unusable::Unknown(StoreError::Io { source, .. }))
@@ -89,7 +79,7 @@ pub(super) fn salvage_but<R: Record>(
         return Ok(Salvaged::default().with_everything_lost());
     };
     let kept = RangeSet::new();
-    let mut rescue = Rescue { staging, key, promise, sidecar, wrong, kept, n_kept: 0 };
+    let mut rescue = Rescue { staging, key, promise, sidecar, kept, n_kept: 0 };
     if let Some(file) = &file {
         rescue.days_with_rows::<R>(file)?;
         rescue.days_without_rows::<R>()?;
@@ -165,8 +155,6 @@ struct Rescue<'a> {
     key: &'a PartitionKey,
     promise: Promise,
     sidecar: Option<&'a Sidecar>,
-    /// Seconds that are given up.
-    wrong: &'a RangeSet,
     kept: RangeSet,
     n_kept: usize,
 }
@@ -240,19 +228,29 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    /// Stages the seconds of a day that were held, with their rows.
+    /// Stages the seconds of a day that were held, with their rows, and the rows beside them.
     fn keep<R: Record>(&mut self, day: EpochRange, rows: &[R]) -> Result<(), StoreError> {
-        let mut good = RangeSet::from(day);
-        good.remove_all(self.wrong);
-        for (held, state) in self.promise.held_in(day) {
-            for range in good.within(held).iter() {
-                let is_inside = |row: &R| range.contains(row.epoch());
-                let rows: Vec<R> = rows.iter().copied().filter(is_inside).collect();
-                // A hash says that these rows were written, not that they were in order.
-                if rows.is_sorted_by(|a, b| a.epoch() < b.epoch()) {
-                    self.stage(range, rows, state)?;
-                    self.kept.insert(range);
-                }
+        // A hash says that these rows were written, not that they were in order.
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(R::epoch);
+        rows.dedup_by_key(|row| row.epoch());
+        let within = |range: EpochRange| -> Vec<R> {
+            rows.iter().copied().filter(|row| range.contains(row.epoch())).collect()
+        };
+        let held = self.promise.held_in(day);
+        for (range, state) in &held {
+            self.stage(*range, within(*range), *state)?;
+            self.kept.insert(*range);
+        }
+        let mut beside: RangeSet = day.intersect(self.key.month.range()).into_iter().collect();
+        held.iter().for_each(|(range, _)| beside.remove(*range));
+        for range in beside.iter() {
+            let rows = within(range);
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+            let unit = self.key.series.kind.granularity().map_or(1, Granularity::secs);
+            let hull = EpochRange::new(first.epoch(), last.epoch().plus(unit));
+            if let Some(hull) = hull.and_then(|hull| hull.intersect(range)) {
+                self.stage(hull, rows, CoverageState::Inherited)?;
             }
         }
         Ok(())

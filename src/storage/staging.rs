@@ -19,6 +19,7 @@ use crate::domain::{
 use super::adopt::Adoption;
 use super::atomic::{self, DRAFT_SUFFIX, Draft};
 use super::errors::{damaged, io_error};
+use super::read::file_sha256;
 use super::segment::{self, Origin, Refused, StagedSegment};
 use super::{Access, ParquetStore};
 
@@ -26,6 +27,7 @@ const SEGMENT_SUFFIX: &str = ".segment";
 const INTENT: &str = "publish.intent";
 const REMARKS: &str = "remarks";
 const ADOPTION: &str = "adoption";
+const GIVEN_UP: &str = "given-up";
 /// Findings that wait at most; runs that never end must not fill the disk.
 const MAX_REMARKS: usize = 1000;
 
@@ -43,6 +45,17 @@ pub(super) struct Intent {
     /// What is to be told if rows of the old file are replaced by newer prices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) accepted: Option<Finding>,
+    /// What is to be told of rows of another tool that the source's answers replace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) replaced: Vec<Finding>,
+}
+
+/// A published file that cannot be trusted. It keeps its name until something takes its place: what
+/// it proved is staged, and it is kept in quarantine as well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct GivenUp {
+    /// Of the whole file: another one under the same name is none of it.
+    sha256: String,
 }
 
 /// The staging folder of one partition.
@@ -109,7 +122,7 @@ impl<'a> Staging<'a> {
         for path in self.entries()? {
             self.store.stop.check()?;
             let name = file_name(&path);
-            if [INTENT, REMARKS, ADOPTION].contains(&name.as_str()) {
+            if [INTENT, REMARKS, ADOPTION, GIVEN_UP].contains(&name.as_str()) {
                 continue;
             }
             if name.ends_with(DRAFT_SUFFIX) {
@@ -160,6 +173,22 @@ impl<'a> Staging<'a> {
         atomic::remove_if_any(&self.dir.join(INTENT))
     }
 
+    /// Notes durably that the published file is given up.
+    pub(super) fn give_up(&self, sha256: &str) -> Result<(), StoreError> {
+        self.make()?;
+        self.write(GIVEN_UP, &GivenUp { sha256: sha256.to_owned() })
+    }
+
+    /// Tells whether the file at `parquet` is the one that was given up. While none is, this costs
+    /// one look for a file.
+    pub(super) fn is_given_up(&self, parquet: &Path) -> Result<bool, StoreError> {
+        let bytes = read_if_any(&self.dir.join(GIVEN_UP))?;
+        // A note that cannot be read says nothing: the file is then judged once more.
+        let noted = bytes.and_then(|bytes| serde_json::from_slice::<GivenUp>(&bytes).ok());
+        let Some(noted) = noted.filter(|_| parquet.is_file()) else { return Ok(false) };
+        Ok(file_sha256(parquet)? == noted.sha256)
+    }
+
     /// Findings that wait for the next publish.
     pub(super) fn remarks(&self) -> Result<Vec<Finding>, StoreError> {
         let adoption = self.adoption()?.map(|adoption| adoption.findings);
@@ -203,17 +232,32 @@ impl<'a> Staging<'a> {
         self.write(REMARKS, &remarks)
     }
 
-    /// Removes what a finished publish has no more need of. The intent goes last: as long as it
-    /// is there, an interrupted sweep is taken up again.
+    /// Removes what a finished publish has no more need of.
     pub(super) fn sweep(&self, segments: &[String]) -> Result<(), StoreError> {
+        let names = segments.iter().map(String::as_str);
+        self.remove(names.chain([REMARKS, ADOPTION, GIVEN_UP]))
+    }
+
+    /// Removes the segments whose rows replaced a file that was given up. What is lost of it, and
+    /// what is to be told, waits for the next publish.
+    pub(super) fn sweep_saved(&self, segments: &[String]) -> Result<(), StoreError> {
+        self.remove(segments.iter().map(String::as_str).chain([GIVEN_UP]))
+    }
+
+    /// Removes what was to be told, for it was; nothing was published.
+    pub(super) fn sweep_told(&self) -> Result<(), StoreError> {
+        self.remove([REMARKS, ADOPTION])
+    }
+
+    /// Removes files, and the intent last: as long as it is there, an interrupted sweep is taken up
+    /// again.
+    fn remove<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<(), StoreError> {
         if !self.dir.is_dir() {
             return Ok(());
         }
-        for name in segments {
+        for name in names {
             atomic::remove_if_any(&self.dir.join(name))?;
         }
-        atomic::remove_if_any(&self.dir.join(REMARKS))?;
-        atomic::remove_if_any(&self.dir.join(ADOPTION))?;
         atomic::sync_dir(&self.dir)?;
         self.forget_intent()?;
         atomic::remove_dir_if_empty(&self.dir);

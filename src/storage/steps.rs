@@ -75,11 +75,19 @@ pub(super) mod recorder {
         Returned,
     }
 
+    type Look = Box<dyn FnMut()>;
+
     thread_local! {
         static EVENTS: RefCell<Option<Vec<Event>>> = const { RefCell::new(None) };
+        static LOOK: RefCell<Option<Look>> = const { RefCell::new(None) };
     }
 
     pub(in crate::storage) fn step(op: Op<'_>) {
+        LOOK.with_borrow_mut(|look| {
+            if let Some(look) = look {
+                look();
+            }
+        });
         let own = std::path::Path::to_path_buf;
         record(|| match op {
             Op::Create(path) => Event::Create(own(path)),
@@ -105,6 +113,14 @@ pub(super) mod recorder {
                 events.push(event());
             }
         });
+    }
+
+    /// Looks before each step that `work` takes on this thread, and behind the last.
+    pub(in crate::storage) fn watched(look: impl FnMut() + 'static, work: impl FnOnce()) {
+        LOOK.set(Some(Box::new(look)));
+        work();
+        let mut look = LOOK.take().expect("set above");
+        look();
     }
 
     /// The steps that `work` takes on this thread.

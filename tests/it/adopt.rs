@@ -181,23 +181,49 @@ fn an_ordinary_run_takes_over_what_it_is_asked_for_and_asks_it_once() {
     assert!(n_pages(&second) <= 2, "{second:?}");
 }
 
-/// A row on disk is never replaced, whoever wrote it.
+/// A bar that was still open when the old tool saved it, and looks like any other: it once outranked
+/// the source for ever.
 #[test]
-fn another_price_in_an_old_cache_stays_and_is_an_error() {
+fn a_wrong_bar_in_an_old_cache_yields_to_the_source() {
     let server = Server::start(&HISTORY);
     let sandbox = Sandbox::new();
     let root = sandbox.path("data");
-    let truth = sandbox.truth("2026-03-01", "2026-03-03");
-    let mut old = bars(&truth, |_| true);
-    old[700].1 = [1.0, 2.0, 0.5, 1.5];
+    let truth = sandbox.truth("2026-03-01", "2026-03-04");
+    let mut old = bars(&truth, |epoch| epoch < at("2026-03-03T00:00:00Z"));
+    let open = old[700].1[0];
+    old[700].1 = [open; 4];
+    // And one that the source does not have at all.
+    let alone = at("2026-02-28T12:00:00Z");
+    let mut february = bars(&sandbox.truth("2026-02-28", "2026-03-01"), |epoch| epoch != alone);
+    february.insert(0, (at("2026-02-27T23:59:00Z"), [1.0; 4]));
+    old_cache::write(&root, "2026-02", &february, &newer());
     old_cache::write(&root, "2026-03", &old, &newer());
-    let ran = sandbox.run(&download(&server.url, "2026-03-01", "2026-03-04")).expect(1);
-    assert!(ran.stdout.contains("error restatement"), "{}", ran.stdout);
+    let arguments = download(&server.url, "2026-02-01", "2026-03-04");
+    let ran = sandbox.run(&[arguments.as_slice(), &["--json"]].concat()).expect(0).json();
     let rows = rows_of(&month_path(&root, "2026-03"));
-    assert_eq!(rows[&old[700].0], ["1", "2", "0.5", "1.5"]);
-    assert_eq!(rows.len(), 3 * 1440);
+    assert_same_rows(&rows, &truth);
     assert!(coverage(&root, "2026-03").iter().all(|(_, _, state)| state == "answered"));
-    sandbox.run(&download(&server.url, "2026-03-01", "2026-03-04")).expect(0);
+    let months = ran["partitions"].as_array().unwrap();
+    let march = months.iter().find(|p| p["month"] == "2026-03").unwrap();
+    let findings = march["findings"].as_array().unwrap();
+    let told: Vec<_> = findings.iter().filter(|f| f["kind"] == "inherited_replaced").collect();
+    let [told] = told[..] else { panic!("{findings:?}") };
+    assert_eq!((&told["severity"], &told["at"]["start"]), (&"warning".into(), &old[700].0.into()));
+    let values = [told["expected"].as_str().unwrap(), told["found"].as_str().unwrap()];
+    assert!(values[0].contains(&format!("close {open}")), "{values:?}");
+    assert!(values[1].contains(&format!("close {}", truth[&old[700].0][3])), "{values:?}");
+
+    // What it replaced is kept, once; behind the wall a row of another tool stays for ever.
+    let kept = fs::read_dir(root.join(".titan/quarantine/R_100/candles_60")).unwrap();
+    let kept = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let kept: Vec<_> =
+        kept.filter(|name| name.starts_with("2026-03") && name.contains("parquet")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let february = rows_of(&month_path(&root, "2026-02"));
+    assert_eq!(february[&at("2026-02-27T23:59:00Z")], ["1", "1", "1", "1"]);
+    sandbox.run(&["verify", "data"]).expect(0);
+    sandbox.run(&arguments).expect(0);
+    assert_same_rows(&rows_of(&month_path(&root, "2026-03")), &truth);
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod help;
 mod links;
 mod living_world;
 mod mend;
+mod never_leaves;
 mod newcomer;
 mod nightly;
 mod nights;

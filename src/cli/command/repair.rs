@@ -31,9 +31,13 @@ const CLOCK_SLACK_SECS: i64 = 86_400;
 /// read. What three rounds do not mend, a fourth does not either.
 const MAX_ROUNDS: usize = 3;
 
-/// A file that nobody could read, and of which nothing is known: it may have held anything.
+/// A file that lay where it did not belong, and whose place nobody took.
 const GONE: &str = "its file could not be trusted and lies in `.titan/quarantine`, and nothing came \
                     in its place; if you have a copy, put it back";
+
+/// A file of which no row can be trusted: it keeps its name until there is something better.
+const NOT_REPLACED: &str = "its file cannot be trusted, and it stays as it is because nothing came \
+                            in its place; if you have a copy, put it there";
 
 /// Mends the archive, or shows what would be done.
 pub(crate) async fn run(settings: &RepairSettings, context: &Context) -> Result<ExitCode, Failure> {
@@ -201,6 +205,10 @@ impl Work<'_> {
             let intent = (orders.clone(), remedies(&evidence));
             let is_known = before.as_ref() == Some(&intent) || !is_news(&intent, &asked);
             if orders.is_empty() || is_known || round == MAX_ROUNDS {
+                let is_given_up = |found: &&Evidence| found.remedy == Remedy::Salvage;
+                for found in evidence.iter().filter(is_given_up) {
+                    repaired.note_problem(&found.key, NOT_REPLACED);
+                }
                 break;
             }
             before = Some(intent);

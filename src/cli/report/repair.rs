@@ -201,8 +201,8 @@ fn remedy_word(remedy: &Remedy) -> Option<String> {
     Some(match remedy {
         Remedy::Keep | Remedy::Leave(_) => return None,
         Remedy::RebuildSidecar => "sidecar anew".to_owned(),
-        Remedy::Rewrite { .. } => "file anew, old one to quarantine".to_owned(),
-        Remedy::Salvage => "good days kept, file to quarantine".to_owned(),
+        Remedy::Rewrite { .. } => "file anew, old one in quarantine".to_owned(),
+        Remedy::Salvage => "good days anew, old file in quarantine".to_owned(),
         Remedy::Return(home) => format!("file back to {home}"),
     })
 }

@@ -2,10 +2,10 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use crate::domain::{Advice, Epoch, EpochRange, Finding, FindingKind, PartitionKey};
+use crate::domain::{Advice, Epoch, EpochRange, Finding, FindingKind, MAX_DECIMALS, PartitionKey};
 use crate::format::{DayDigest, Footer};
 
-use super::rows::{MAX_PIP_SIZE, RowsSeen};
+use super::rows::RowsSeen;
 use super::shown;
 
 /// Days whose hash fails that are named one by one; more than a month has means more than damage.
@@ -40,9 +40,9 @@ pub(crate) fn check_footer<'a>(
             Advice::RepairRows,
         );
     }
-    if let Some(pip_size) = footer.pip_size.filter(|pip_size| *pip_size > MAX_PIP_SIZE) {
+    if let Some(pip_size) = footer.pip_size.filter(|pip_size| *pip_size > MAX_DECIMALS) {
         mismatch(
-            format!("at most {MAX_PIP_SIZE} decimals"),
+            format!("at most {MAX_DECIMALS} decimals"),
             pip_size.to_string(),
             Advice::RepairRows,
         );

@@ -1,8 +1,9 @@
 //! The promises of a partition, one check for each, and the words their findings use.
 //!
-//! `rows` judges the rows as they stream by, `schema` the columns, `footer` what the file says of
+//! `rows` judges the rows as they stream by, `decimals` their digits, `schema` the columns, `footer` what the file says of
 //! itself, `sidecar` what is said beside it. Checks collect; none stops another.
 
+pub(crate) mod decimals;
 pub(crate) mod footer;
 pub(crate) mod rows;
 pub(crate) mod schema;

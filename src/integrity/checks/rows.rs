@@ -5,20 +5,21 @@
 
 use crate::domain::{
     Advice, Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Granularity, Kind,
-    Month, RangeSet,
+    Month, PriceGrid, RangeSet,
 };
 use crate::format::{RowsDigest, RowsDigests};
 use crate::integrity::doubted::Doubted;
 use crate::integrity::record::CheckedRecord;
 
+use super::decimals::Decimals;
 use super::tally::Tally;
 
 /// Rows out of order or outside the month after which hashing stops: every one of them may start
 /// a day of its own in the list of days, which must stay bounded.
 const MAX_MISPLACED_HASHED: u64 = 1000;
 
-/// Largest `pip_size` that can be judged: beyond it decimals and doubles do not correspond.
-pub(crate) const MAX_PIP_SIZE: u8 = 15;
+/// Doubts of one kind that name their row.
+const MAX_NAMED: usize = 3;
 
 /// What the rows of a partition are held against.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ pub(crate) struct RowPromises {
     pub(crate) kind: Kind,
     /// Every row lies where this says it was answered or inherited; `None` if nothing says so.
     pub(crate) coverage: Option<Coverage>,
-    /// Decimals of every price; `None` if nothing says so.
+    /// Decimals of its prices, as far as they are not learned from a day; `None` if nothing says so.
     pub(crate) pip_size: Option<u8>,
     /// What all rows hashed to while they were written; `None` hashes them as a whole again.
     pub(crate) written: Option<String>,
@@ -47,7 +48,7 @@ pub(crate) struct RowsSeen {
     /// Hashes; that of all rows may be one that was known before. `None` if the rows are too
     /// disordered to be hashed by day.
     pub(crate) digests: Option<RowsDigests>,
-    /// The seconds in which a row is that cannot be true.
+    /// The seconds in which a row is that breaks a promise. One that is only unusual breaks none.
     pub(crate) wrong: RangeSet,
 }
 
@@ -57,7 +58,7 @@ pub(crate) struct RowChecks {
     month: EpochRange,
     granularity_secs: Option<i64>,
     answered: Option<Vec<EpochRange>>,
-    grid: Option<PriceGrid>,
+    decimals: Option<Decimals>,
     n_rows: u64,
     first: Option<Epoch>,
     last: Option<Epoch>,
@@ -68,7 +69,6 @@ pub(crate) struct RowChecks {
     outside_coverage: Tally,
     misaligned: Tally,
     bad_price: Tally,
-    off_grid: Tally,
     bad_shape: Tally,
     wrong: Doubted,
 }
@@ -78,14 +78,12 @@ impl RowChecks {
     pub(crate) fn new(promises: &RowPromises) -> Self {
         use FindingKind as K;
         let granularity_secs = promises.kind.granularity().map(Granularity::secs);
-        let grid = promises.pip_size.and_then(PriceGrid::new);
         let month = promises.month.range();
-        let grid_text = grid.as_ref().map_or(0, |grid| grid.digits);
         Self {
             month,
             granularity_secs,
             answered: promises.coverage.as_ref().map(answered_ranges),
-            grid,
+            decimals: promises.pip_size.and_then(PriceGrid::new).map(Decimals::new),
             n_rows: 0,
             first: None,
             last: None,
@@ -97,13 +95,13 @@ impl RowChecks {
             doubled: Tally::errors(K::DuplicateRow, "one row for one epoch"),
             outside_month: Tally::errors(K::OutsideMonth, format!("a row of {}", promises.month)),
             outside_coverage: Tally::errors(K::OutsideCoverage, "rows only where coverage is"),
-            misaligned: Tally::errors(
+            misaligned: Tally::warnings(
                 K::Misaligned,
                 format!("an epoch that is a multiple of {} s", granularity_secs.unwrap_or(1)),
+                MAX_NAMED,
             ),
             bad_price: Tally::errors(K::BadPrice, "a positive, finite price"),
-            off_grid: Tally::errors(K::OffGrid, format!("a price with {grid_text} decimals")),
-            bad_shape: Tally::errors(K::CandleShape, "low ≤ open, close ≤ high"),
+            bad_shape: Tally::warnings(K::CandleShape, "low ≤ open, close ≤ high", MAX_NAMED),
             wrong: Doubted::new(granularity_secs),
         }
     }
@@ -133,18 +131,15 @@ impl RowChecks {
 
     /// Ends with the last row.
     pub(crate) fn finish(self, place: &str, findings: &mut Vec<Finding>) -> RowsSeen {
-        let tallies = [
-            self.unsorted,
-            self.doubled,
-            self.outside_month,
-            self.outside_coverage,
-            self.misaligned,
-            self.bad_price,
-            self.off_grid,
-            self.bad_shape,
-        ];
-        for tally in tallies {
+        let broken = [self.unsorted, self.doubled, self.outside_month, self.outside_coverage];
+        for tally in broken {
             tally.into_findings(place, Some(Advice::RepairRows), findings);
+        }
+        self.bad_price.into_findings(place, Some(Advice::Compare), findings);
+        let doubts =
+            [Some(self.misaligned), self.decimals.map(Decimals::finish), Some(self.bad_shape)];
+        for tally in doubts.into_iter().flatten() {
+            tally.into_findings(place, Some(Advice::LookAtRows), findings);
         }
         RowsSeen {
             n_rows: self.n_rows,
@@ -205,7 +200,6 @@ impl RowChecks {
         for row in rows {
             let beside = row.epoch().secs().rem_euclid(granularity);
             if beside != 0 {
-                self.wrong.note(row.epoch());
                 self.misaligned.note(row.epoch(), || format!("{beside} s beside one"));
             }
         }
@@ -218,15 +212,19 @@ impl RowChecks {
             let prices = prices.as_ref().iter();
             prices.fold(fine & row.is_well_shaped(), |fine, price| fine & self.is_fine(*price))
         });
-        if !fine {
-            for row in rows {
-                self.check_prices_of(row);
+        if fine {
+            if let Some(decimals) = &mut self.decimals {
+                decimals.take_expected(rows);
             }
+            return;
+        }
+        for row in rows {
+            self.check_prices_of(row);
         }
     }
 
     fn is_fine(&self, price: f64) -> bool {
-        let fits = self.grid.as_ref().is_none_or(|grid| grid.quickly_holds(price));
+        let fits = self.decimals.as_ref().is_none_or(|decimals| decimals.is_expected(price));
         (price > 0.0) & (price < f64::INFINITY) & fits
     }
 
@@ -238,15 +236,13 @@ impl RowChecks {
             if !(price.is_finite() && *price > 0.0) {
                 self.wrong.note(epoch);
                 self.bad_price.note(epoch, || format!("{name} {price}"));
-            } else if self.grid.as_ref().is_some_and(|grid| !grid.holds(*price)) {
-                self.wrong.note(epoch);
-                self.off_grid.note(epoch, || format!("{name} {price}"));
+            } else if let Some(decimals) = &mut self.decimals {
+                decimals.take(epoch, name, *price);
             }
         }
         let all_finite = prices.as_ref().iter().all(|price| price.is_finite());
         if all_finite && !row.is_well_shaped() {
             let list = || named().map(|(name, price)| format!("{name} {price}"));
-            self.wrong.note(epoch);
             self.bad_shape.note(epoch, || list().collect::<Vec<_>>().join(", "));
         }
     }
@@ -269,79 +265,4 @@ fn answered_ranges(coverage: &Coverage) -> Vec<EpochRange> {
 /// Tells whether rows may lie in seconds of this state.
 pub(crate) fn has_rows(state: CoverageState) -> bool {
     matches!(state, CoverageState::Answered | CoverageState::Inherited)
-}
-
-/// The prices that have a given number of decimals.
-#[derive(Debug)]
-pub(crate) struct PriceGrid {
-    digits: u8,
-    scale: f64,
-}
-
-impl PriceGrid {
-    /// The prices with `digits` decimals; `None` if doubles cannot tell them apart.
-    pub(crate) fn new(digits: u8) -> Option<Self> {
-        let scale = 10_f64.powi(i32::from(digits));
-        (digits <= MAX_PIP_SIZE).then_some(Self { digits, scale })
-    }
-
-    /// Tells whether `price` is the nearest double to a decimal with as many digits; may deny it
-    /// for enormous prices, see [`holds`](Self::holds).
-    ///
-    /// Whole numbers below 2^53 and powers of ten up to 10^22 are exact doubles and division
-    /// rounds correctly, so the quotient *is* the nearest double to the decimal: no text is needed.
-    pub(crate) fn quickly_holds(&self, price: f64) -> bool {
-        // Adding and taking away 1.5·2^52 rounds to a whole number, in two instructions where
-        // `round` is a function call.
-        const ROUNDER: f64 = 6_755_399_441_055_744.0;
-        const LARGEST: f64 = 2_251_799_813_685_248.0;
-        let scaled = price * self.scale;
-        let whole = (scaled + ROUNDER) - ROUNDER;
-        (scaled < LARGEST) & (whole / self.scale == price)
-    }
-
-    /// Tells whether `price` is the nearest double to a decimal with as many digits.
-    fn holds(&self, price: f64) -> bool {
-        let digits = usize::from(self.digits);
-        self.quickly_holds(price) || format!("{price:.digits$}").parse() == Ok(price)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn the_quick_grid_check_agrees_with_text(whole in 1u64..1 << 52, digits in 0u8..9, nudge in -1i64..2) {
-            let text = format!("{whole}e-{digits}");
-            let exact: f64 = text.parse().unwrap();
-            let price = f64::from_bits(exact.to_bits().wrapping_add_signed(nudge));
-            let grid = PriceGrid::new(digits).unwrap();
-            let places = usize::from(digits);
-            let truth = format!("{price:.places$}").parse() == Ok(price);
-            prop_assert_eq!(grid.holds(price), truth, "{}", price);
-            if whole < 1 << 50 {
-                prop_assert_eq!(grid.quickly_holds(price), truth, "{}", price);
-            }
-        }
-    }
-
-    #[test]
-    fn knows_prices_beside_the_grid() {
-        let grid = PriceGrid::new(2).unwrap();
-        for good in [0.01, 252.66, 1e9 + 0.25, 0.29, 1.15, 4e22] {
-            assert!(grid.holds(good), "{good}");
-        }
-        for bad in [252.665, 0.001, 252.660_000_000_000_1, 0.1 + 0.2] {
-            assert!(!grid.holds(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_price_size_beyond_all_doubles_is_not_judged() {
-        assert!(PriceGrid::new(255).is_none());
-    }
 }

@@ -75,6 +75,14 @@ impl Tally {
         }
     }
 
+    /// Counts `n` more seconds up to `last`, none of which is named.
+    pub(crate) fn note_more(&mut self, n: u64, last: Epoch) {
+        self.n += n;
+        self.last = self.last.max(Some(last));
+        let end = last.plus(1);
+        self.span = self.span.and_then(|span| EpochRange::new(span.start(), span.end().max(end)));
+    }
+
     /// How many there were.
     pub(crate) fn count(&self) -> u64 {
         self.n

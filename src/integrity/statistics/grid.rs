@@ -1,7 +1,6 @@
 //! Changes of the number of decimals that prices use.
 
-use crate::domain::{Advice, Epoch, Finding, FindingKind};
-use crate::integrity::checks::rows::PriceGrid;
+use crate::domain::{Advice, DecimalsInUse, Epoch, Finding, FindingKind};
 use crate::integrity::checks::tally::Tally;
 
 use super::MAX_NAMED;
@@ -13,34 +12,28 @@ const ONE_ROW_IN: u32 = 17;
 const BLOCK: u32 = 64;
 /// Of these, so many must differ from the one before: a price that stands still shows no grid.
 const MIN_MOVES: u32 = 32;
-/// Where the decimals are not known, more than this are a sign of arithmetic, not of a grid.
-const MAX_DIGITS: u8 = 9;
-
 #[derive(Debug)]
 pub(super) struct Grid {
-    /// `grids[d]` holds the prices with `d` decimals.
-    grids: Vec<PriceGrid>,
     skip: u32,
     before: f64,
     n_rows: u32,
     n_moves: u32,
-    digits: usize,
+    decimals: DecimalsInUse,
     since: Option<Epoch>,
     usual: Option<usize>,
     changes: Tally,
 }
 
 impl Grid {
-    pub(super) fn new(pip_size: Option<u8>) -> Self {
-        let most = pip_size.unwrap_or(MAX_DIGITS).min(MAX_DIGITS);
+    /// What the file says of its decimals plays no part: it may be what the source says today.
+    pub(super) fn new() -> Self {
         let expected = "prices with the decimals of the prices before";
         Self {
-            grids: (0..=most).filter_map(PriceGrid::new).collect(),
             skip: 0,
             before: 0.0,
             n_rows: 0,
             n_moves: 0,
-            digits: 0,
+            decimals: DecimalsInUse::new(0),
             since: None,
             usual: None,
             changes: Tally::warnings(FindingKind::GridChange, expected, MAX_NAMED),
@@ -61,20 +54,21 @@ impl Grid {
         self.n_rows += 1;
         self.n_moves += u32::from(price != self.before);
         self.before = price;
-        while self.digits + 1 < self.grids.len() && !self.grids[self.digits].quickly_holds(price) {
-            self.digits += 1;
-        }
+        self.decimals.note(price);
         if self.n_rows == BLOCK {
             self.end_block();
         }
     }
 
     fn end_block(&mut self) {
-        let (digits, since) = (std::mem::take(&mut self.digits), self.since.take());
+        let decimals = std::mem::replace(&mut self.decimals, DecimalsInUse::new(0));
+        let since = self.since.take();
         self.n_rows = 0;
         if std::mem::take(&mut self.n_moves) < MIN_MOVES {
             return;
         }
+        // A few odd prices are none of its own, and arithmetic is no grid.
+        let Some(digits) = decimals.learned() else { return };
         if let (Some(usual), Some(since)) = (self.usual.filter(|usual| *usual != digits), since) {
             self.changes.note(since, || format!("{digits} decimals in use instead of {usual}"));
         }

@@ -57,14 +57,14 @@ pub(crate) struct Statistics {
 
 impl Statistics {
     /// Starts with no row.
-    pub(crate) fn new(kind: Kind, pip_size: Option<u8>, thresholds: Thresholds) -> Self {
+    pub(crate) fn new(kind: Kind, thresholds: Thresholds) -> Self {
         let granularity = kind.granularity().map(Granularity::secs);
         let apart_secs = granularity.unwrap_or(TICKS_APART_SECS);
         Self {
             spikes: Spikes::new(apart_secs, thresholds.spike, granularity.is_some()),
             frozen: Frozen::new(apart_secs, thresholds.frozen, granularity),
             rhythm: granularity.is_none().then(Rhythm::new),
-            grid: Grid::new(pip_size),
+            grid: Grid::new(),
         }
     }
 

@@ -32,7 +32,7 @@ fn walk(n_rows: i64, interval_secs: i64) -> Vec<Tick> {
 }
 
 fn watch(rows: &[Tick]) -> Vec<Finding> {
-    let mut statistics = Statistics::new(Kind::Ticks, Some(2), Thresholds::default());
+    let mut statistics = Statistics::new(Kind::Ticks, Thresholds::default());
     rows.chunks(1000).for_each(|rows| statistics.update(rows));
     let mut findings = Vec::new();
     statistics.finish("it", &mut findings);
@@ -61,7 +61,7 @@ fn a_bad_price_is_one_spike() {
     assert_eq!(told(&rows), [(K::Spike, "01T11:06:40Z".to_owned())]);
     assert!(watch(&rows)[0].found.contains("times the usual move"), "{:?}", watch(&rows));
     let threshold = Thresholds { spike: 1e9, ..Thresholds::default() };
-    let mut statistics = Statistics::new(Kind::Ticks, Some(2), threshold);
+    let mut statistics = Statistics::new(Kind::Ticks, threshold);
     statistics.update(&rows);
     let mut findings = Vec::new();
     statistics.finish("it", &mut findings);
@@ -153,7 +153,7 @@ fn other_decimals_are_told_at_each_change() {
     assert!(found[0].1.starts_with("01T11:"), "{found:?}");
     assert!(found[1].1.starts_with("01T16:"), "{found:?}");
     // Where nobody says how many decimals there are, more are told as well.
-    let mut statistics = Statistics::new(Kind::Ticks, None, Thresholds::default());
+    let mut statistics = Statistics::new(Kind::Ticks, Thresholds::default());
     rows.iter_mut().for_each(|row| row.quote = (row.quote * 10.0).round() / 10.0);
     rows[25_000..].iter_mut().for_each(|row| row.quote = (row.quote * 1e4 + 7.0).round() / 1e4);
     statistics.update(&rows);

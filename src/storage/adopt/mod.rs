@@ -518,6 +518,9 @@ fn origin(store: &ParquetStore, key: &PartitionKey) -> Result<Origin, StoreError
         atomic::confine(store.layout.root(), path)?;
     }
     let Some(file_size) = size_of(&parquet)? else { return Ok(Origin::Ours) };
+    if Staging::new(store, key).is_given_up(&parquet)? {
+        return Ok(Origin::Ours);
+    }
     let bytes = read_if_any(&sidecar)?;
     if let Some(said) = bytes.as_deref().and_then(Said::read) {
         let is_locked = said.is_locked();

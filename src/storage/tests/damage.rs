@@ -377,7 +377,7 @@ fn a_rebuilt_sidecar_never_says_sealed() {
 }
 
 #[test]
-fn a_truncated_file_goes_to_quarantine_and_is_asked_again() {
+fn a_truncated_file_keeps_its_name_until_it_was_asked_again() {
     let (archive, rows) = published();
     let whole = archive.bytes();
     edit(&archive.parquet(), |bytes| bytes.truncate(bytes.len() / 2));
@@ -391,13 +391,25 @@ fn a_truncated_file_goes_to_quarantine_and_is_asked_again() {
     let quarantined = ["2026-03.1.metadata.json", "2026-03.1.parquet"];
     let quarantined = quarantined.map(|name| format!(".titan/quarantine/R_100/ticks/{name}"));
     assert_eq!(archive.names_in(".titan/quarantine"), quarantined);
-    assert!(archive.names_in("R_100").is_empty());
+    assert!(archive.bytes() == before["R_100/ticks/2026-03.parquet"]);
+    assert!(!archive.sidecar_path().exists(), "it would go on claiming what is lost");
+    // However often it is met, and with nothing to replace it.
+    let settled = archive.files();
+    assert!(load_owned(&archive.store("again")).unwrap().published.is_empty());
+    assert_eq!(archive.files(), settled);
+    let nothing = publish(&store);
+    assert_eq!(
+        (nothing.record_count, kinds(&nothing.findings)),
+        (0, vec![FindingKind::Unreadable])
+    );
+    assert!(archive.bytes() == before["R_100/ticks/2026-03.parquet"]);
+    assert_eq!(load_owned(&store).unwrap().lost, RangeSet::from(range(0, 1000)));
 
     stage(&store, range(0, 1000), &rows);
-    let published = publish(&store);
-    assert_eq!(kinds(&published.findings), [FindingKind::Unreadable]);
-    assert!(published.findings[0].found.contains("2026-03.1.parquet"));
+    publish(&store);
     assert_eq!(archive.bytes(), whole);
+    assert_eq!(archive.names_in(".titan/quarantine"), quarantined);
+    assert!(archive.names_in(".titan/staging").is_empty());
 }
 
 /// A file may rot without changing its size. A load does not read rows, so the next publish is
@@ -499,7 +511,7 @@ fn a_sidecar_without_its_file_describes_nothing() {
 }
 
 #[test]
-fn a_broken_file_of_another_tool_is_set_aside_with_its_sidecar() {
+fn a_broken_file_of_another_tool_is_kept_with_its_sidecar() {
     let archive = Archive::new();
     write_foreign(&archive, Some(FOREIGN_SIDECAR));
     edit(&archive.parquet(), |bytes| bytes.truncate(20));
@@ -509,7 +521,7 @@ fn a_broken_file_of_another_tool_is_set_aside_with_its_sidecar() {
     let stored = load_owned(&archive.store("a")).unwrap();
     assert!(stored.published.is_empty() && stored.has_remarks);
     assert_eq!(archive.names_in(".titan/quarantine/R_100/ticks").len(), 2);
-    assert!(archive.names_in("R_100").is_empty());
+    assert_eq!(archive.names_in("R_100"), ["R_100/ticks/2026-03.parquet"]);
 }
 
 #[test]

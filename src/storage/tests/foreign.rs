@@ -10,7 +10,7 @@ use parquet::file::properties::WriterProperties;
 
 use super::super::adopt::Foreign;
 use super::*;
-use crate::domain::{CoverageState, PartitionState};
+use crate::domain::{CoverageState, PartitionState, RangeSet};
 
 pub(super) const FOREIGN_SIDECAR: &str = r#"{"schema_version": "1.0.0", "symbol": "R_100",
     "data_type": "ticks", "granularity": null, "start_epoch": 0, "end_epoch": 0,
@@ -22,7 +22,7 @@ pub(super) fn write_foreign(archive: &Archive, sidecar: Option<&str>) {
 }
 
 /// Ticks by their second of the month, columns in the other order, compressed with snappy.
-fn write_old(archive: &Archive, rows: &[(i64, f64)], sidecar: Option<&str>) {
+pub(super) fn write_old(archive: &Archive, rows: &[(i64, f64)], sidecar: Option<&str>) {
     let path = archive.parquet();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let fields = vec![
@@ -148,25 +148,81 @@ fn findings_of_an_adoption_are_told_once_and_stay_in_the_sidecar() {
     assert!(!load_owned(&archive.store("d")).unwrap().has_remarks);
 }
 
+/// Rows of another tool prove nothing of the source: where it answers, its answer is taken, and
+/// what it replaces is kept, once.
 #[test]
-fn an_answer_certifies_what_was_inherited_and_keeps_its_rows() {
+fn an_answer_replaces_what_was_inherited() {
     let archive = Archive::new();
-    let rows = [(10, 1.5), (12, 2.0), (14, 3.0)];
+    let rows = [(10, 1.5), (12, 2.0), (14, 3.0), (200, 9.0)];
     write_old(&archive, &rows, None);
     *archive.inspector.gaps.lock().unwrap() = vec![range(15, 20)];
     load_owned(&archive.store("a")).unwrap();
+    let (old, old_sidecar) = (archive.bytes(), fs::read(archive.sidecar_path()).unwrap());
     let store = archive.store("b");
     // The source knows one row more, one less, and another price for a third.
     let answer = [tick(10, 1.5), tick(11, 7.0), tick(14, 4.0)];
     stage(&store, range(0, 100), &answer);
     let published = publish(&store);
-    let expected = ticks(&[(10, 1.5), (11, 7.0), (12, 2.0), (14, 3.0)]);
+    let expected = ticks(&[(10, 1.5), (11, 7.0), (14, 4.0), (200, 9.0)]);
     assert_eq!(read_rows::<Tick>(&archive.parquet()), expected);
-    let severe: Vec<_> = published.findings.iter().map(|f| (f.kind, f.severity)).collect();
-    use crate::domain::Severity::{Error, Warning};
-    assert!(severe.contains(&(FindingKind::Restatement, Error)), "another price is refused");
-    assert!(severe.contains(&(FindingKind::Restatement, Warning)), "a row that is gone stays");
-    assert!(published.coverage.select(|s| s == CoverageState::Inherited).is_empty());
+    let replaced = |findings: &[Finding]| -> Vec<Finding> {
+        let is_replaced = |f: &&Finding| f.kind == FindingKind::InheritedReplaced;
+        findings.iter().filter(is_replaced).cloned().collect()
+    };
+    let told = replaced(&published.findings);
+    assert_eq!(
+        told.iter().map(|f| f.at).collect::<Vec<_>>(),
+        [Some(range(12, 13)), Some(range(14, 15))]
+    );
+    assert!(told.iter().all(|f| f.severity == crate::domain::Severity::Warning));
+    assert!(told.iter().all(|f| f.partition == Some(key()) && f.found.contains("quarantine")));
+    assert!(told[0].found.contains("no such row") && told[1].found.contains("quote 4"), "{told:?}");
+    assert!(told[1].expected.contains("quote 3"), "{told:?}");
+    assert!(published.findings.iter().all(|f| f.severity < crate::domain::Severity::Error));
+    // Behind what was answered they are kept as they are.
+    assert_eq!(
+        published.coverage.select(|s| s == CoverageState::Inherited),
+        RangeSet::from(range(100, 201))
+    );
+    let files = archive.files();
+    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.parquet"] == old);
+    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.metadata.json"] == old_sidecar);
+    assert_eq!(archive.names_in(".titan/quarantine").len(), 2);
+
+    // What the source answered is protected like everything it answered.
+    stage(&store, range(0, 100), &[tick(10, 1.5), tick(11, 7.5)]);
+    let again = publish(&store);
+    assert_eq!(read_rows::<Tick>(&archive.parquet()), expected);
+    assert!(kinds(&again.findings).contains(&FindingKind::Restatement));
+    assert_eq!(replaced(&archive.sidecar().findings), told, "it stays told");
+    assert_eq!(archive.names_in(".titan/quarantine").len(), 2);
+}
+
+/// Wherever a run dies, the rows are replaced once, told once and kept once.
+#[test]
+fn a_crash_while_inherited_rows_are_replaced_loses_nothing() {
+    let inherited = || {
+        let archive = Archive::new();
+        write_old(&archive, &[(10, 1.5), (14, 3.0)], None);
+        load_owned(&archive.store("a")).unwrap();
+        stage(&archive.store("a"), range(0, 100), &[tick(10, 1.5), tick(14, 4.0)]);
+        archive
+    };
+    let whole = inherited();
+    publish(&whole.store("b"));
+    for last in super::crash::EVERY_STEP {
+        let archive = inherited();
+        super::crash::publish_until(&archive.store("dead"), &publication(), last);
+        let store = archive.store("next");
+        load_owned(&store).unwrap();
+        publish(&store);
+        let (files, expected) = (archive.files(), whole.files());
+        let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&files), names(&expected), "{last:?}");
+        assert!(archive.bytes() == whole.bytes(), "{last:?}");
+        let told = kinds(&archive.sidecar().findings);
+        assert_eq!(told.iter().filter(|k| **k == FindingKind::InheritedReplaced).count(), 1);
+    }
 }
 
 #[test]

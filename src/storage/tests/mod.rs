@@ -7,6 +7,7 @@ mod foreign;
 mod identity;
 mod looking;
 mod merging;
+mod never_leaves;
 mod notes;
 mod power;
 mod restating;

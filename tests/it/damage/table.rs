@@ -102,7 +102,7 @@ pub(crate) static OF_FILES: &[Damage] = damages! {
     "a file renamed to another kind":
         |s| s.move_to(CANDLES, "R_100/candles_120/2026-03")
         => "error footer_mismatch R_100/candles_120/2026-03.parquet",
-           "error misaligned R_100/candles_120/2026-03.parquet",
+           "warning misaligned R_100/candles_120/2026-03.parquet",
            "error sidecar_mismatch R_100/candles_120/2026-03.metadata.json",
            "info candle_mismatch R_100/candles_120/2026-03.parquet";
     "ticks in the place of candles":
@@ -328,16 +328,16 @@ pub(crate) static OF_ROWS: &[Damage] = damages! {
            "error outside_month R_100/ticks/2026-03.parquet";
     "a candle off its grid, and forged":
         |s| s.forge_rows(CANDLES, |rows| rows[100].0 += 1)
-        => "error misaligned R_100/candles_60/2026-03.parquet",
+        => "warning misaligned R_100/candles_60/2026-03.parquet",
            "error sidecar_mismatch R_100/candles_60/2026-03.metadata.json",
            "info candle_mismatch R_100/candles_60/2026-03.parquet";
     "a high below the close, and forged":
         |s| s.forge_rows(CANDLES, |rows| rows[100].1[1] = 1.0)
-        => "error candle_shape R_100/candles_60/2026-03.parquet",
+        => "warning candle_shape R_100/candles_60/2026-03.parquet",
            "warning candle_mismatch R_100/candles_60/2026-03.parquet";
     "a price off the grid, and forged":
         |s| s.forge_rows(TICKS, |rows| rows[5000].1[0] += 0.001)
-        => "error off_grid R_100/ticks/2026-03.parquet";
+        => "warning off_grid R_100/ticks/2026-03.parquet";
     "a negative price, and forged":
         |s| s.forge_rows(TICKS, |rows| rows[5000].1[0] = -1.0)
         => "error bad_price R_100/ticks/2026-03.parquet",

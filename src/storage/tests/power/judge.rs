@@ -38,7 +38,7 @@ impl Judge {
         self.n_judged += 1;
         let verdict = readers_see_whole_files(tree, damaged)
             .and_then(|()| nothing_damaged_is_deleted(tree, promise, damaged))
-            .and_then(|()| the_next_run_loses_nothing(tree, promise));
+            .and_then(|()| the_next_run_loses_nothing(tree, promise, damaged));
         self.known.insert(name, verdict.clone());
         verdict
     }
@@ -82,13 +82,18 @@ fn nothing_damaged_is_deleted(
         };
         let (n_aside, n_there) = (places(true), places(false));
         ensure(n_aside + n_there > 0, || "what was damaged is gone".into())?;
-        let is_settled = !promise.is_aside || (n_aside, n_there) == (1, 0);
+        let is_settled =
+            (!promise.is_aside || n_aside == 1) && (!promise.is_replaced || n_there == 0);
         ensure(is_settled, || format!("damaged: {n_aside} aside, {n_there} not"))?;
     }
     Ok(())
 }
 
-fn the_next_run_loses_nothing(tree: &Tree, promise: &Promise) -> Result<(), String> {
+fn the_next_run_loses_nothing(
+    tree: &Tree,
+    promise: &Promise,
+    damaged: &[Vec<u8>],
+) -> Result<(), String> {
     let archive = archive_of(tree);
     let sidecar_before = fs::read_to_string(archive.sidecar_path()).unwrap_or_default();
     ensure(!promise.has_sidecar || !sidecar_before.is_empty(), || "no sidecar".into())?;
@@ -117,7 +122,14 @@ fn the_next_run_loses_nothing(tree: &Tree, promise: &Promise) -> Result<(), Stri
         let is_told = told.contains(kind) || sidecar_before.contains(&kind.to_string());
         ensure(is_told, || format!("`{kind}` is told nowhere"))?;
     }
-    consistent(&archive)?;
+    let is_there = tree.contains_key("R_100/ticks/2026-03.parquet");
+    ensure(!is_there || archive.parquet().exists(), || "readers find nothing any more".into())?;
+    if archive.parquet().exists() && damaged.contains(&archive.bytes()) {
+        // Nothing could take its place yet.
+        ensure(!archive.sidecar_path().exists(), || "a sidecar of what is given up".into())?;
+    } else {
+        consistent(&archive)?;
+    }
     converges(&archive, &store)
 }
 
@@ -139,7 +151,8 @@ fn consistent(archive: &Archive) -> Result<(), String> {
         && sidecar.record_count == file.footer.record_count;
     ensure(is_described, || "the sidecar describes another file".into())?;
     let found = read_rows::<Tick>(&archive.parquet());
-    let is_covered = |row: &Tick| file.footer.coverage.state_at(row.epoch).is_some();
+    let held = file.footer.coverage.select(crate::domain::CoverageState::is_settled);
+    let is_covered = |row: &Tick| held.iter().any(|range| range.contains(row.epoch));
     let expected: Vec<_> = rows().into_iter().filter(is_covered).collect();
     ensure(found == expected, || {
         format!("{} rows where {} were answered", found.len(), expected.len())

@@ -11,16 +11,27 @@ use super::*;
 use crate::domain::CoverageRange;
 use crate::storage::steps::recorder::{Event, recorded};
 use judge::Judge;
+pub(super) use model::Chance;
+pub(super) use story::fast_dir;
 use story::{Story, archive_of};
 
 /// Chosen cuts at each step, beside the extremes.
 const N_SAMPLES: usize = 6;
 
-fn stories() -> [Story; 5] {
+/// The stories happen around midnight, so that one day of a file can be lost and another one kept.
+const SHIFT: i64 = 86_400 - 60;
+
+/// Seconds since a minute before the second day of the month.
+fn range(start: i64, end: i64) -> EpochRange {
+    super::range(SHIFT + start, SHIFT + end)
+}
+
+fn stories() -> [Story; 6] {
     [
         story::silence(),
         story::rebuilding(),
         story::rotten_file(),
+        story::rotten_day(),
         story::rotten_segment(),
         story::extension(),
     ]

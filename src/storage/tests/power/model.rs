@@ -292,10 +292,10 @@ fn left_of(written: &[u8], unsynced: Unsynced) -> Vec<u8> {
 }
 
 /// SplitMix64: the same choices in every run.
-struct Chance(u64);
+pub(in crate::storage::tests) struct Chance(pub(in crate::storage::tests) u64);
 
 impl Chance {
-    fn below(&mut self, n: usize) -> usize {
+    pub(in crate::storage::tests) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -17,8 +17,10 @@ pub(super) struct Promise {
     pub(super) kept: Vec<EpochRange>,
     /// These are told, now or by the next publish.
     pub(super) findings: Vec<FindingKind>,
-    /// What was damaged lies in quarantine, once, and nowhere else.
+    /// What was damaged lies in quarantine, once.
     pub(super) is_aside: bool,
+    /// And nowhere else.
+    pub(super) is_replaced: bool,
     /// The sidecar is there.
     pub(super) has_sidecar: bool,
     /// What was learned of the source is known.
@@ -90,7 +92,16 @@ impl Story {
 pub(super) fn plain_name(path: &Path) -> String {
     let name = path.to_str().unwrap();
     let (folder, file) = name.rsplit_once('/').unwrap_or((".", name));
-    let kinds = [".segment", ".parquet", ".metadata.json", "intent", "remarks", "facts", "probe"];
+    let kinds = [
+        ".segment",
+        ".parquet",
+        ".metadata.json",
+        "intent",
+        "remarks",
+        "facts",
+        "probe",
+        "given-up",
+    ];
     match kinds.iter().find(|kind| file.contains(*kind)) {
         Some(kind) => format!("{folder}/*{kind}"),
         None if name.is_empty() => ".".to_owned(),
@@ -107,7 +118,7 @@ pub(super) fn plain_step(event: &Event) -> String {
 }
 
 /// A folder without a disk behind it where there is one: nothing here has to last.
-pub(super) fn fast_dir() -> tempfile::TempDir {
+pub(in crate::storage::tests) fn fast_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
@@ -123,7 +134,7 @@ pub(super) fn facts() -> SourceFacts {
 
 /// Rows of the first 200 seconds; then silence.
 pub(super) fn rows() -> Vec<Tick> {
-    walk(100)
+    walk(100).into_iter().map(|row| Tick { epoch: row.epoch.plus(SHIFT), ..row }).collect()
 }
 
 /// A publish that found something which no file can tell.
@@ -222,14 +233,35 @@ pub(super) fn silence() -> Story {
     story
 }
 
-/// A published file that rotted: set aside, asked again, published.
+/// A published file that rotted: it keeps its name until it was asked again and published.
 pub(super) fn rotten_file() -> Story {
     let archive = archive_of(&Tree::new());
     let store = archive.store("earlier");
     stage(&store, range(0, 100), &rows());
     publish(&store);
     fs::remove_file(archive.sidecar_path()).unwrap();
-    quarantine("rotten file", &archive, &archive.parquet(), FindingKind::RowsHash)
+    let path = archive.parquet();
+    quarantine("rotten file", &archive, &path, FindingKind::RowsHash, |bytes| {
+        bytes[4..60].fill(b'x');
+    })
+}
+
+/// A published file of which one day rotted: the other one takes its name before anything is asked.
+pub(super) fn rotten_day() -> Story {
+    let archive = archive_of(&Tree::new());
+    let store = archive.store("earlier");
+    stage(&store, range(0, 150), &rows());
+    publish(&store);
+    fs::remove_file(archive.sidecar_path()).unwrap();
+    let path = archive.parquet();
+    quarantine("rotten day", &archive, &path, FindingKind::RowsHash, |bytes| {
+        let name = b"\"date\":\"2026-03-02\",\"rows\":";
+        let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+        let hash = b"\"rows_sha256\":\"";
+        let behind = bytes[at..].windows(hash.len()).position(|window| window == hash).unwrap();
+        let digit = &mut bytes[at + behind + hash.len()];
+        *digit = if *digit == b'0' { b'1' } else { b'0' };
+    })
 }
 
 /// A segment that rotted: set aside, asked again, published.
@@ -239,20 +271,29 @@ pub(super) fn rotten_segment() -> Story {
     stage(&store, range(100, 150), &rows());
     let staging = store.layout().staging_dir(&key());
     let segment = staging::list(&staging).unwrap().remove(0);
-    quarantine("rotten segment", &archive, &segment, FindingKind::StagingSetAside)
+    let kind = FindingKind::StagingSetAside;
+    quarantine("rotten segment", &archive, &segment, kind, |bytes| bytes[4..60].fill(b'x'))
 }
 
-fn quarantine(name: &'static str, archive: &Archive, rotten: &Path, kind: FindingKind) -> Story {
+fn quarantine(
+    name: &'static str,
+    archive: &Archive,
+    rotten: &Path,
+    kind: FindingKind,
+    rot: impl FnOnce(&mut Vec<u8>),
+) -> Story {
     let mut damaged = fs::read(rotten).unwrap();
-    damaged[4..60].fill(b'x');
+    rot(&mut damaged);
     fs::write(rotten, &damaged).unwrap();
+    let is_file = kind != FindingKind::StagingSetAside;
     let aside = |kept: &[EpochRange]| Promise {
         kept: kept.to_vec(),
         findings: vec![kind],
         is_aside: true,
+        is_replaced: !is_file || name == "rotten day",
         ..Promise::default()
     };
-    let mut last = Promise { has_sidecar: true, ..aside(&[range(0, 150)]) };
+    let mut last = Promise { has_sidecar: true, is_replaced: true, ..aside(&[range(0, 150)]) };
     // Told once by the publish that has returned; a damaged segment is told for ever.
     last.findings.retain(|kind| *kind == FindingKind::StagingSetAside);
     let promises = vec![Promise::default(), aside(&[]), aside(&[range(0, 150)]), last];

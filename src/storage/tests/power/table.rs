@@ -19,6 +19,7 @@ fn noun(path: &Path) -> &'static str {
         (".segment", "segment"),
         ("remarks", "remarks"),
         ("adoption", "notes of an adoption"),
+        ("given-up", "note of a file given up"),
         ("watermark.json", "watermark"),
         ("staging", "staging"),
     ];

@@ -19,7 +19,8 @@ use crate::deriv::{
 };
 use crate::domain::{Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol};
 use crate::download::{
-    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Summary, disk,
+    DownloadError, DownloadOptions, DownloadRequest, LocalClock, PartitionedDownloader, Plan,
+    Summary, disk,
 };
 use crate::integrity::explain::NotHeld;
 use crate::integrity::{
@@ -571,7 +572,10 @@ fn download_options(settings: &DownloadSettings, endpoint: &EndpointChoice) -> D
         },
         chunk_rows: settings.file.chunk_rows,
         settle_lag: settings.file.settle_lag,
-
+        tail_lag: settings.file.tail_lag,
+        // An exchange on this machine has a clock of its own.
+        local_clock: (!endpoint.is_loopback || settings.check_clock)
+            .then(|| LocalClock::reading(clock::now())),
         gap_thresholds: settings.file.gap_thresholds.clone(),
         source,
         ask_everything: settings.ask_everything,

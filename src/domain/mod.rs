@@ -40,8 +40,8 @@ pub use source::{
 };
 pub use store::{
     GapRules, Inspection, PartitionInspector, PartitionStore, Publication, Published, Restatements,
-    RowBytes, Segment, SegmentNotes, SeriesLocks, SilenceFacts, StoreError, StoreSpace,
-    StoredPartition,
+    RowBytes, Segment, SegmentNotes, SeriesLocks, SettleClock, SilenceFacts, StoreError,
+    StoreSpace, StoredPartition,
 };
 pub use thresholds::GapThresholds;
 pub use time::{Epoch, EpochRange, Granularity};

@@ -168,10 +168,14 @@ pub enum PartitionState {
 pub enum GapClass {
     /// A week-end or the time between two sessions.
     MarketClosed,
-    /// Interior of one well-formed page.
+    /// Interior of one well-formed page, and no longer than the series is used to be silent.
     WithinPage,
-    /// Asked again by itself, and still nothing.
+    /// Asked twice in one run, soon after it was: the source may still fill it.
+    Silent,
+    /// Asked again by itself after the settle lag, and still nothing.
     ConfirmedBySource,
+    /// Before the first row that the series ever had.
+    BeforeFirstRow,
     /// Not explained by anything.
     Unexplained,
 }
@@ -190,6 +194,19 @@ pub struct Gap {
     pub missing_estimate: u64,
     /// What is known of the reason.
     pub class: GapClass,
+    /// When the source first answered with this silence, by its clock; kept where it is asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_first: Option<Epoch>,
+    /// When it did last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_last: Option<Epoch>,
+}
+
+impl Gap {
+    /// Its seconds.
+    pub fn range(&self) -> Option<EpochRange> {
+        EpochRange::new(self.start, self.end)
+    }
 }
 
 #[cfg(test)]

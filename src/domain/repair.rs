@@ -16,6 +16,8 @@ pub enum AskReason {
     NeverAsked,
     /// They are silent, and nothing explains it.
     Unexplained,
+    /// They are silent, and the source was not asked again since they could have been filled.
+    SecondLook,
     /// The file that held them is damaged.
     Damaged,
     /// A row in them breaks a promise. It stays, for its day hashes to what was promised; the source
@@ -34,6 +36,7 @@ impl AskReason {
             Self::Failed => "failed",
             Self::NeverAsked => "never asked",
             Self::Unexplained => "unexplained",
+            Self::SecondLook => "silent, asked in one run only",
             Self::Damaged => "damaged",
             Self::Wrong => "wrong rows",
             Self::Silent => "silent",

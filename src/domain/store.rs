@@ -77,8 +77,13 @@ pub struct StoredPartition {
     pub standing: Vec<Finding>,
     /// Silence that nothing explained: gaps of the published file, and doubts of a stopped run.
     pub unexplained: Vec<EpochRange>,
+    /// The silences of the published file, unless they are closed markets; of a sealed one only
+    /// that before the first row.
+    pub silences: Vec<Gap>,
     /// Decimals in which the series is quoted, if known.
     pub pip_size: Option<u8>,
+    /// Epoch of the first published row, if there is any.
+    pub first_row: Option<Epoch>,
     /// Epoch of the last row, published or staged, if there is any.
     pub last_row: Option<Epoch>,
     /// Whether earlier steps found something that the next publish has to tell.
@@ -143,6 +148,14 @@ pub enum Restatements {
 pub struct SilenceFacts {
     /// Silent stretches that were asked again by themselves and stayed silent.
     pub confirmed: RangeSet,
+    /// Those of them that were asked twice in one run and by no later one.
+    pub silent: RangeSet,
+    /// The seconds before the first row that the series ever had.
+    pub before_first_row: RangeSet,
+    /// Since when the series is silent, in later months too: that silence is not over.
+    pub lasting_from: Option<Epoch>,
+    /// When silence is old enough to be believed; `None` where nobody knows the time.
+    pub clock: Option<SettleClock>,
     /// Stretches of a continuous series for which a whole answer was empty, first seen in this
     /// run; `unexplained` before another run confirms them.
     pub doubted: RangeSet,
@@ -156,6 +169,27 @@ pub struct SilenceFacts {
     pub gap_threshold_secs: Option<i64>,
     /// When the market is open, as far as the source told; `None` if it told nothing.
     pub hours: Option<TradingHours>,
+}
+
+/// The source's present time, and how long after its end a silence may still be filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettleClock {
+    /// Now, by the source's clock.
+    pub now: Epoch,
+    /// The settle lag in seconds.
+    pub lag_secs: i64,
+}
+
+impl SettleClock {
+    /// Makes it from a lag; one that is too long never passes.
+    pub fn new(now: Epoch, lag: Duration) -> Self {
+        Self { now, lag_secs: i64::try_from(lag.as_secs()).unwrap_or(i64::MAX) }
+    }
+
+    /// Tells whether the lag has passed since `end`.
+    pub fn has_settled(self, end: Epoch) -> bool {
+        self.now >= end.plus(self.lag_secs)
+    }
 }
 
 impl SilenceFacts {
@@ -259,6 +293,14 @@ pub trait PartitionStore<R: Record>: Send + Sync + 'static {
     ///
     /// As [`first_answered`](Self::first_answered).
     fn oldest_answers(&self, series: &Series) -> Result<Vec<(Epoch, Epoch)>, StoreError>;
+
+    /// From the oldest published row of a series to the newest, whoever wrote them; from the first
+    /// second of an older month of which nothing can be read. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the folder is there and cannot be read.
+    fn rows_held(&self, series: &Series) -> Result<Option<EpochRange>, StoreError>;
 
     /// Tells what is published and staged of a partition.
     ///

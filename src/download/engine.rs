@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -15,19 +16,21 @@ use tracing::{Instrument as _, Span};
 
 use crate::domain::{
     Candle, CoverageState, DefectCounts, Epoch, EpochRange, ErrorKind, Kind, PageRequest,
-    PartitionState, PartitionStore, Published, RangeSet, Series, SourceError, StoreError, Tick,
-    Wall,
+    PartitionState, PartitionStore, Published, RangeSet, Series, SettleClock, SilenceFacts,
+    SourceError, StoreError, StoredPartition, Tick, Wall,
 };
 
 use super::DownloadOptions;
 use super::ended::{Ended, Worked, ending_of};
 use super::errands::{AnyPage, AnySegment, Arrival, Written, fetch, look, write_segment};
-use super::job::{Behind, Effects, PartitionJob};
+use super::job::{Behind, Effects, PartitionJob, joined};
 use super::pager::{AskId, Scope};
+use super::plan::PlannedPartition;
 use super::prepare::{CONTRADICTED, Prepared, ServerClock, Source, Store, blocking, chain};
 use super::probe::Sighting;
 use super::profile::{Profile, unit_secs};
 use super::reporter::{PageReport, Reporter};
+use super::second_looks;
 use super::spans;
 use super::summary::{Ending, PartitionOutcome};
 use super::wall::{self, WallSearch};
@@ -90,6 +93,11 @@ pub(super) struct Engine<'a, S, P> {
     wall_doubts: BTreeMap<Series, String>,
     /// Whether any answer of this run denied what another one held: then no denial is evidence.
     was_lied_to: bool,
+    /// From the oldest row of each series to the newest: of those held, and of this run.
+    rows: BTreeMap<Series, EpochRange>,
+    /// Up to where each series is answered for, by earlier runs or by this one.
+    answered_to: BTreeMap<Series, Epoch>,
+    settle_lag: Duration,
     queue: VecDeque<(usize, AnyJob, Series)>,
     active: BTreeMap<usize, Active>,
     /// Order in which jobs began; the oldest is served first.
@@ -113,6 +121,16 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         prepared: Prepared,
     ) -> Self {
         let queue = queue(&prepared, options);
+        let mut answered_to = BTreeMap::new();
+        for (planned, stored) in prepared.plan.partitions.iter().zip(&prepared.stored) {
+            let end = stored.published.ranges().last().map(|covered| covered.end);
+            let end = end.max(Some(planned.wanted.end()).filter(|_| !planned.missing.is_empty()));
+            let known: &mut Option<Epoch> =
+                answered_to.entry(planned.key.series.clone()).or_default();
+            *known = end.max(*known);
+        }
+        let answered_to = answered_to.into_iter().filter_map(|(series, end)| Some((series, end?)));
+        let answered_to = answered_to.collect();
         Self {
             source,
             store,
@@ -124,6 +142,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             walls: prepared.walls,
             wall_doubts: prepared.wall_doubts,
             was_lied_to: false,
+            rows: prepared.rows_held,
+            answered_to,
+            settle_lag: prepared.settle_lag,
             queue,
             active: BTreeMap::new(),
             order: Vec::new(),
@@ -332,6 +353,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
     /// What follows from an answer: a report, a look at the wall, a full segment.
     fn after(&mut self, id: usize, effects: &Effects) {
         let Some(active) = self.active.get_mut(&id) else { return };
+        if let Some(rows) = joined(self.rows.get(&active.series).copied(), effects.rows) {
+            self.rows.insert(active.series.clone(), rows);
+        }
         let Some(profile) = self.profiles.get(&active.series) else { return };
         let (key, n_pages_left) = each!(&active.job, j => (&j.key, j.pages_left(profile)));
         let page =
@@ -376,8 +400,13 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         active.phase = Phase::Publishing;
         let Some(profile) = self.profiles.get(&active.series) else { return };
         let now = self.clock.now();
-        let (key, publication) =
-            each!(&active.job, j => (j.key.clone(), j.publication(now, profile, self.options)));
+        let clock = SettleClock::new(now, self.settle_lag);
+        let rows = self.rows.get(&active.series).copied();
+        let answered_to = self.answered_to.get(&active.series).copied();
+        let (key, mut publication) =
+            each!(&active.job, j => (j.key.clone(), j.publication(clock, profile, self.options)));
+        publication.settle_lag = self.settle_lag;
+        note_series(&mut publication.silence, key.month.range(), rows, answered_to);
         let span = active.span.clone();
         span.in_scope(|| self.reporter.publishing(&key));
         let store = Arc::clone(self.store);
@@ -515,6 +544,20 @@ fn pop_segment(job: &mut AnyJob, everything: bool) -> Option<(AnySegment, usize)
     }
 }
 
+/// Tells what a month alone does not know: where its series begins, and whether its silence goes on
+/// behind it.
+fn note_series(
+    silence: &mut SilenceFacts,
+    month: EpochRange,
+    rows: Option<EpochRange>,
+    answered_to: Option<Epoch>,
+) {
+    let Some(rows) = rows else { return };
+    silence.before_first_row = EpochRange::new(month.start(), rows.start()).into_iter().collect();
+    let goes_on = rows.last() < month.end() && answered_to.is_some_and(|to| to > month.end());
+    silence.lasting_from = goes_on.then(|| rows.last().plus(1));
+}
+
 /// A tail longer than this many requests is not worth keeping the oldest history waiting for.
 const SHORT_TAIL_REQUESTS: u64 = 60;
 
@@ -529,7 +572,11 @@ fn queue(prepared: &Prepared, options: &DownloadOptions) -> VecDeque<(usize, Any
     let partitions = &prepared.plan.partitions;
     let now = prepared.plan.server_now;
     let mut work: Vec<usize> = (0..partitions.len())
-        .filter(|&id| !partitions[id].missing.is_empty() || is_news(prepared, id))
+        .filter(|&id| {
+            let planned = &partitions[id];
+            let is_asked = !planned.missing.is_empty() || !planned.second_looks.is_empty();
+            is_asked || is_news(prepared, id)
+        })
         .collect();
     work.sort_by_key(|&id| {
         let partition = &partitions[id];
@@ -585,6 +632,17 @@ fn is_news(prepared: &Prepared, id: usize) -> bool {
         || stored.has_remarks
 }
 
+/// The silences to ask once more: those that are due, and the doubts of a run that was stopped.
+fn rechecked(partition: &PlannedPartition, stored: &StoredPartition) -> Vec<EpochRange> {
+    let mut all = partition.second_looks.clone();
+    let is_new = |range: &&EpochRange| {
+        let is_listed = stored.silences.iter().any(|gap| gap.range() == Some(**range));
+        (partition.is_ordered || !is_listed) && !partition.second_looks.contains(range)
+    };
+    all.extend(stored.unexplained.iter().filter(is_new));
+    all
+}
+
 fn job(
     prepared: &Prepared,
     options: &DownloadOptions,
@@ -600,10 +658,14 @@ fn job(
     let taken_over = stored.coverage().select(|state| state == CoverageState::Inherited);
     let wall = prepared.walls.get(&series).copied();
     let start = wall.map_or(month.start(), |wall| wall.offered_from.max(month.start()));
-    let offered = EpochRange::new(start, now.floor_to(unit, 0).min(month.end()));
+    let tail_secs = i64::try_from(options.tail_lag.as_secs()).unwrap_or(i64::MAX);
+    let latest = now.plus(-tail_secs).floor_to(unit, 0);
+    let offered = EpochRange::new(start, latest.min(month.end()));
     // A month that lies behind the wall as a whole has nothing to ask, but may have news to publish.
     let range = offered.or(partition.missing.is_empty().then_some(month))?;
     let is_open_question = |gap: &EpochRange| offered.is_some() && !taken_over.intersects(*gap);
+    let clock = SettleClock::new(now, prepared.settle_lag);
+    let known = |range| second_looks::known(range, stored);
     let first_held = prepared.first_held.get(&series).copied();
     let first_missing = partition.missing.iter().next().map(EpochRange::start);
     let held_before = first_held.is_some_and(|held| Some(held) < first_missing);
@@ -614,7 +676,13 @@ fn job(
         settled: partition.again.clone(),
         is_oldest: is_oldest && !held_before,
         first_held,
-        recheck: stored.unexplained.iter().copied().filter(is_open_question).collect(),
+        recheck: rechecked(partition, stored)
+            .into_iter()
+            .filter(is_open_question)
+            .map(known)
+            .collect(),
+        older: second_looks::older(stored, clock).into_iter().map(known).collect(),
+        settled_before: now.plus(clock.lag_secs.saturating_neg()),
         kept: taken_over.clone(),
     };
     let not_offered =

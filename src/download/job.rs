@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::domain::{
     DefectCounts, Epoch, EpochRange, ErrorKind, Finding, FindingKind, FindingState, Page,
     PartitionKey, Publication, Published, RangeSet, Record, Restatements, Segment, SegmentNotes,
-    Severity, SilenceFacts, Wall,
+    SettleClock, Severity, SilenceFacts, Wall,
 };
 
 use super::DownloadOptions;
@@ -25,6 +25,8 @@ const MAX_FINDINGS: usize = 200;
 pub(super) struct Effects {
     /// Rows proved.
     pub(super) n_rows: u64,
+    /// From the oldest of them to the newest.
+    pub(super) rows: Option<EpochRange>,
     /// Newest second proved.
     pub(super) proved_to: Option<Epoch>,
     /// Ask where the wall is, from this second on.
@@ -220,6 +222,9 @@ impl<R: Record> PartitionJob<R> {
                 Event::Proved { range, rows, n_duplicates } => {
                     effects.n_rows += rows.len() as u64;
                     self.has_rows |= !rows.is_empty();
+                    let ends = rows.first().zip(rows.last());
+                    let hull = ends.and_then(|(a, b)| EpochRange::inclusive(a.epoch(), b.epoch()));
+                    effects.rows = joined(effects.rows, hull);
                     effects.proved_to = effects.proved_to.max(Some(range.end()));
                     self.buffer.insert(range, rows, n_duplicates, now);
                 }
@@ -344,7 +349,7 @@ impl<R: Record> PartitionJob<R> {
     /// What the publish needs beside the staged rows.
     pub(super) fn publication(
         &self,
-        now: Epoch,
+        clock: SettleClock,
         profile: &Profile,
         options: &DownloadOptions,
     ) -> Publication {
@@ -352,11 +357,13 @@ impl<R: Record> PartitionJob<R> {
         let silence = SilenceFacts {
             confirmed,
             doubted,
+            clock: Some(clock),
             asked: self.pager.asked().clone(),
             continuous: profile.continuous,
             interval_secs: profile.interval_secs(),
             gap_threshold_secs: options.gap_thresholds.of(&self.key.series),
             hours: profile.hours.clone(),
+            ..SilenceFacts::default()
         };
         let elapsed: Duration = self.started.elapsed();
         let mut run = serde_json::Map::new();
@@ -364,7 +371,7 @@ impl<R: Record> PartitionJob<R> {
         run.insert("thrown_away".into(), json!(self.pager.thrown_away()));
         run.insert("findings_dropped".into(), self.n_dropped_findings.into());
         Publication {
-            server_now: now,
+            server_now: clock.now,
             settle_lag: options.settle_lag,
             not_offered: self.behind.not_offered.filter(|_| self.behind.is_confirmed),
             failed: self.failed.clone(),
@@ -382,4 +389,11 @@ impl<R: Record> PartitionJob<R> {
             elapsed,
         }
     }
+}
+
+/// The shortest range that holds both.
+pub(super) fn joined(a: Option<EpochRange>, b: Option<EpochRange>) -> Option<EpochRange> {
+    let start = a.into_iter().chain(b).map(EpochRange::start).min();
+    let end = a.into_iter().chain(b).map(EpochRange::end).max();
+    EpochRange::new(start?, end?)
 }

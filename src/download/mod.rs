@@ -3,6 +3,7 @@
 //! Knows neither Deriv nor Parquet: it works over the seams of `domain`.
 
 pub mod buffer;
+mod clocks;
 mod decimals;
 mod disk;
 mod ended;
@@ -19,6 +20,7 @@ mod refusals;
 pub mod repair;
 pub mod reporter;
 mod request;
+mod second_looks;
 mod space;
 mod spans;
 pub mod summary;
@@ -42,6 +44,7 @@ use engine::Engine;
 use prepare::{CONTRADICTED, Purpose, answers_of, blocking, chain, facts_learned, prepare};
 use profile::unit_secs;
 
+pub use clocks::{ClockDoubt, LocalClock};
 pub use disk::{disk, with_disk};
 pub use plan::{Plan, PlannedPartition, Window, WindowError};
 pub use prepare::{Source, Store};
@@ -63,6 +66,10 @@ pub struct DownloadOptions {
     pub chunk_rows: usize,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
+    /// The newest seconds are not asked for: their ticks may still come, and change the last bar.
+    pub tail_lag: Duration,
+    /// This machine's clock, where it is held against that of the source.
+    pub local_clock: Option<LocalClock>,
     /// From how long a silence on it is a gap, by series.
     pub gap_thresholds: GapThresholds,
     /// Facts for the sidecars: endpoint and API, never a secret.
@@ -243,6 +250,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
         let before = prepared.stored.clone();
+        let notices = prepared.clock_doubt.map(ClockDoubt::finding).into_iter().collect();
         let engine = Engine::new(
             &self.source,
             &self.store,
@@ -280,6 +288,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             partitions,
             failed_series,
             history_begins,
+            notices,
             thrown_away,
             elapsed: started.elapsed(),
         })
@@ -360,9 +369,10 @@ fn broken_lock(problem: &str) -> Worked {
     Worked { outcome, n_pages: 0, staged: RangeSet::new(), not_offered: None }
 }
 
-/// The series of the orders, and the time from their first month on.
+/// The series of the orders, and all time.
 fn request_of(orders: &Orders) -> DownloadRequest {
-    let start = orders.span().map_or(Epoch::new(0), EpochRange::start);
+    // The months are named; only the source knows which of them have begun.
+    let start = plan::OLDEST_START;
     DownloadRequest::of(&orders.series(), Window::Range { start, end: None })
 }
 

@@ -50,7 +50,7 @@ pub enum WindowError {
 }
 
 /// 2000-01-01T00:00:00Z: an earlier start is a mistake, not a wish.
-const OLDEST_START: Epoch = Epoch::new(946_684_800);
+pub(super) const OLDEST_START: Epoch = Epoch::new(946_684_800);
 const DAY_SECS: i64 = 86_400;
 
 impl Window {
@@ -89,6 +89,8 @@ pub struct Plan {
     pub partitions: Vec<PlannedPartition>,
     /// Series that cannot be worked on, with the reason.
     pub failed_series: Vec<(Series, String)>,
+    /// Where the history of series begins, of those of which it is known.
+    pub begins: Vec<(Series, Epoch)>,
     /// Estimate of the most bytes that all of it takes on disk at once, beside what is there.
     pub n_bytes: u64,
     /// Free bytes on that disk; `None` if that cannot be told.
@@ -111,6 +113,8 @@ pub struct PlannedPartition {
     pub missing: RangeSet,
     /// Those of them that are settled already and are asked again only to be compared.
     pub again: RangeSet,
+    /// Silences of earlier runs that are asked once more, each whole.
+    pub second_looks: Vec<EpochRange>,
     /// The wanted seconds that hold rows of another tool and are not asked: behind the wall, where
     /// nobody can be asked any more.
     pub kept: RangeSet,
@@ -138,6 +142,12 @@ impl PlannedPartition {
 }
 
 impl Plan {
+    /// Where the history of a series begins, as far as that is known: at the wall, or with the
+    /// first row the series ever had.
+    pub fn begins(&self, series: &Series) -> Option<Epoch> {
+        self.begins.iter().find(|(of, _)| of == series).map(|(_, begins)| *begins)
+    }
+
     /// Requests of all partitions together.
     pub fn n_requests(&self) -> u64 {
         self.partitions.iter().map(|p| p.n_requests).sum()

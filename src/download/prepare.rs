@@ -2,25 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::domain::{
-    Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Granularity, Instrument, Kind,
-    MarketDataSource, Month, PartitionKey, PartitionState, PartitionStore, RangeSet, Series,
-    SeriesFacts, SourceError, SourceFacts, SourceInfo, StoreError, StoreSpace, StoredPartition,
-    Tick, Wall,
+    Cadence, Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, GapClass,
+    Granularity, Instrument, Kind, MarketDataSource, Month, PartitionKey, PartitionState,
+    PartitionStore, RangeSet, Series, SeriesFacts, SettleClock, SourceError, SourceFacts,
+    SourceInfo, StoreError, StoreSpace, StoredPartition, Tick, Wall,
 };
 
+use super::clocks::{ClockDoubt, LocalClock};
 use super::disk::disk;
+use super::job::joined;
 use super::plan::{Plan, PlannedPartition};
 use super::probe::{Sighting, ask_wall, run_wall_search};
 use super::profile::{Profile, unit_secs};
 use super::refusals::{Refusals, SeriesError, ends_everything, ends_the_run};
 use super::repair::{self, Orders};
 use super::wall::{self, Answer, Probe, Step, WallSearch};
-use super::{DownloadError, DownloadOptions, DownloadRequest, Wanted, space, spans};
+use super::{DownloadError, DownloadOptions, DownloadRequest, Wanted, second_looks, space, spans};
 
 /// A source that serves every kind of record this crate knows.
 pub trait Source: MarketDataSource<Tick> + MarketDataSource<Candle> + SourceInfo {}
@@ -84,7 +87,13 @@ pub(super) struct Prepared {
     pub(super) wall_doubts: BTreeMap<Series, String>,
     /// Oldest second of each series that the source ever answered for.
     pub(super) first_held: BTreeMap<Series, Epoch>,
+    /// Oldest and newest row of each series that is held.
+    pub(super) rows_held: BTreeMap<Series, EpochRange>,
     pub(super) facts: SourceFacts,
+    /// The source's clock, if it is not believed.
+    pub(super) clock_doubt: Option<ClockDoubt>,
+    /// How long after its end a month may still change; for ever if the clock is in doubt.
+    pub(super) settle_lag: Duration,
 }
 
 /// Makes the plan; `stop` is honoured by the source's wrappers.
@@ -97,7 +106,13 @@ pub(super) async fn prepare<S: Source, P: Store>(
     purpose: Purpose,
 ) -> Result<Prepared, DownloadError> {
     let asking = |what| move |source| DownloadError::Source { what, source };
-    let asked = source.server_time().await.map_err(asking("the time"))?;
+    let told = source.server_time().await.map_err(asking("the time"))?;
+    let clock_doubt = doubt_clock(store, request, options, told).await?;
+    if let Some(doubt) = clock_doubt {
+        tracing::warn!("{}", doubt.finding());
+    }
+    let asked = clock_doubt.map_or(told, ClockDoubt::believed);
+    let is_believed = clock_doubt.is_none_or(|doubt| !doubt.is_local_plausible);
     let clock = ServerClock { asked, at: Instant::now() };
     let windows = request.windows(options, asked)?;
     let instruments = source.instruments().await.map_err(asking("its symbols"))?;
@@ -108,6 +123,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             server_now: asked,
             partitions: Vec::new(),
             failed_series: Vec::new(),
+            begins: Vec::new(),
             n_bytes: 0,
             free_bytes: None,
         },
@@ -116,7 +132,10 @@ pub(super) async fn prepare<S: Source, P: Store>(
         walls: BTreeMap::new(),
         wall_doubts: BTreeMap::new(),
         first_held: BTreeMap::new(),
+        rows_held: BTreeMap::new(),
         facts,
+        clock_doubt,
+        settle_lag: if is_believed { options.settle_lag } else { Duration::MAX },
     };
     let mut refusals = Refusals::default();
     for (Wanted { series, .. }, window) in request.wanted.iter().zip(windows) {
@@ -144,6 +163,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             known,
             purpose,
             now: asked,
+            settle_lag: prepared.settle_lag,
             options,
             orders,
         };
@@ -186,11 +206,15 @@ impl Prepared {
         if let Some(wall) = planned.wall {
             self.walls.insert(series.clone(), wall);
         }
+        self.plan.begins.extend(planned.begins().map(|begins| (series.clone(), begins)));
         if let Some(doubt) = planned.wall_doubt {
             self.wall_doubts.insert(series.clone(), doubt);
         }
         if let Some(held) = planned.first_held {
             self.first_held.insert(series.clone(), held);
+        }
+        if let Some(rows) = planned.rows_held {
+            self.rows_held.insert(series.clone(), rows);
         }
         for (partition, stored) in planned.partitions {
             self.plan.partitions.push(partition);
@@ -224,6 +248,24 @@ struct PlannedSeries {
     wall: Option<Wall>,
     wall_doubt: Option<String>,
     first_held: Option<Epoch>,
+    /// From the oldest row that is held to the newest.
+    rows_held: Option<EpochRange>,
+}
+
+impl PlannedSeries {
+    /// Where the history begins inside the wanted time: with the first row, if the source answered
+    /// for silence before it; else at the wall.
+    fn begins(&self) -> Option<Epoch> {
+        let (first, _) = self.partitions.first()?;
+        let wanted = first.wanted.start();
+        let is_silent_before = |row: &Epoch| {
+            let mut gaps = self.partitions.iter().flat_map(|(_, stored)| &stored.silences);
+            gaps.any(|gap| gap.class == GapClass::BeforeFirstRow && gap.end == *row)
+        };
+        let row = self.rows_held.map(EpochRange::start).filter(is_silent_before);
+        let wall = self.wall.map(|wall| wall.offered_from);
+        row.or(wall).filter(|begins| *begins > wanted)
+    }
 }
 
 /// Plans one series.
@@ -235,6 +277,7 @@ struct Planner<'a, S, P> {
     known: SeriesFacts,
     purpose: Purpose,
     now: Epoch,
+    settle_lag: Duration,
     options: &'a DownloadOptions,
     /// If there are any, nothing but what they say is asked.
     orders: Option<&'a Orders>,
@@ -243,18 +286,21 @@ struct Planner<'a, S, P> {
 impl<S: Source, P: Store> Planner<'_, S, P> {
     async fn plan(&self, window: EpochRange) -> Result<PlannedSeries, SeriesError> {
         let mut partitions = Vec::new();
+        let lag_secs = i64::try_from(self.options.tail_lag.as_secs()).unwrap_or(i64::MAX);
+        let latest = self.now.plus(-lag_secs);
         for month in Month::touching(window) {
-            let Some(wanted) = closed_records(window, month, self.series.kind) else { continue };
+            let kind = self.series.kind;
+            let Some(wanted) = closed_records(window, month, kind, latest) else { continue };
             let key = PartitionKey { series: self.series.clone(), month };
             if let Some(orders) = self.orders {
                 let Some(order) = orders.0.get(&key) else { continue };
-                let stored = load(self.store, &key).await?;
+                let stored = self.load(&key).await?;
                 let is_dry_run = self.purpose == Purpose::DryRun;
                 let planned = repair::planned(key, order, wanted, &stored, is_dry_run);
                 partitions.extend(planned.map(|planned| (planned, stored)));
                 continue;
             }
-            let stored = load(self.store, &key).await?;
+            let stored = self.load(&key).await?;
             if stored.locked && self.options.accept_restatement.contains(&key) {
                 return Err(SeriesError::Locked(key));
             }
@@ -268,7 +314,9 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
                 again = stored.coverage().select(CoverageState::is_settled).within(wanted);
                 missing = RangeSet::from(wanted);
             }
-            partitions.push((planned(key, wanted, missing, again, &stored), stored));
+            let mut planned = planned(key, wanted, missing, again, &stored);
+            planned.second_looks = self.second_looks(&stored, &planned);
+            partitions.push((planned, stored));
         }
         let first_held = self.first_held(&partitions).await?;
         let seen = match self.wall(&partitions, first_held).await {
@@ -284,13 +332,55 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
                 stand_before(wall, first_held, &inherited(stored), partition);
             }
             let missing = &partition.missing;
-            partition.n_requests =
-                missing.iter().map(|range| self.profile.pages_in(range.len_secs())).sum();
+            let n_pages = missing.iter().map(|range| self.profile.pages_in(range.len_secs()));
+            partition.n_requests = n_pages.sum::<u64>() + partition.second_looks.len() as u64;
             partition.n_rows = self.profile.rows_in(missing.len_secs());
             partition.n_bytes =
                 space::bytes_at_once(partition, self.store.row_bytes(self.series.kind));
         }
-        Ok(PlannedSeries { partitions, wall, wall_doubt, first_held })
+        let rows_held = self.rows_held(&partitions).await?;
+        Ok(PlannedSeries { partitions, wall, wall_doubt, first_held, rows_held })
+    }
+
+    /// What the store knows. What it claims of seconds that the source's clock has not reached was
+    /// asked of another clock: its silence is not believed.
+    async fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {
+        let mut stored = load(self.store, key).await?;
+        if let Some(from) = disbelieved_from(&stored, key, self.now) {
+            let before = EpochRange::new(key.month.range().start(), from);
+            let clipped = before.map(|before| stored.published.clipped(before));
+            stored.published = clipped.unwrap_or_default();
+        }
+        Ok(stored)
+    }
+
+    /// The silences of earlier runs that are due to be asked once more.
+    fn second_looks(
+        &self,
+        stored: &StoredPartition,
+        planned: &PlannedPartition,
+    ) -> Vec<EpochRange> {
+        if stored.locked {
+            return Vec::new();
+        }
+        let due = second_looks::due(stored, SettleClock::new(self.now, self.settle_lag));
+        let is_ours = |range: &EpochRange| planned.wanted.covers(*range);
+        due.into_iter().filter(|range| is_ours(range) && !planned.missing.covers(*range)).collect()
+    }
+
+    /// From the oldest row of the series that is held to the newest, those of other months
+    /// included. Another tool's rows are rows, too.
+    async fn rows_held(
+        &self,
+        partitions: &[(PlannedPartition, StoredPartition)],
+    ) -> Result<Option<EpochRange>, StoreError> {
+        let series = self.series.clone();
+        let published =
+            blocking(self.store, move |store| PartitionStore::<Tick>::rows_held(store, &series));
+        let published = published.await?;
+        let staged = partitions.iter().filter_map(|(_, stored)| stored.last_row).max();
+        let staged = staged.and_then(|row| EpochRange::inclusive(row, row));
+        Ok(joined(published, staged))
     }
 
     /// What the wall that was seen now is, beside what was known of it; and why it cannot be
@@ -363,7 +453,13 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
     fn tail_start(&self, stored: &StoredPartition, end: Epoch) -> Epoch {
         let unit = unit_secs(self.series.kind);
         let overlap = end.plus(-TAIL_OVERLAP_SECS.max(unit));
-        let last_row = stored.last_row.filter(|row| end.since(*row) <= LONGEST_TAIL_SECS);
+        // Where a row is promised at every step, a long silence takes many windows: it is unexplained,
+        // and asked again whole.
+        let longest = match self.profile.cadence {
+            Some(Cadence::Fixed { .. }) => self.profile.page_secs().min(LONGEST_TAIL_SECS),
+            _ => LONGEST_TAIL_SECS,
+        };
+        let last_row = stored.last_row.filter(|row| end.since(*row) <= longest);
         last_row.map_or(overlap, |row| row.min(overlap)).floor_to(unit, 0)
     }
 
@@ -376,8 +472,7 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
     ) -> bool {
         let month = key.month.range();
         let whole = stored.published.missing(month).is_empty();
-        let lag_secs = i64::try_from(self.options.settle_lag.as_secs()).unwrap_or(i64::MAX);
-        let due = self.now >= month.end().plus(lag_secs);
+        let due = SettleClock::new(self.now, self.settle_lag).has_settled(month.end());
         stored.state.is_some() && whole && due && wanted.end() == month.end()
     }
 
@@ -529,11 +624,47 @@ pub(super) async fn answers_of<P: Store>(
     Ok(answers.await?.into_iter().map(|(from, asked)| Answer { from, asked }).collect())
 }
 
-/// The wanted seconds of a month: whole records only, so no bar that is still open.
-fn closed_records(window: EpochRange, month: Month, kind: Kind) -> Option<EpochRange> {
+/// The wanted seconds of a month up to `latest`: whole records only, so no bar that is still open.
+fn closed_records(
+    window: EpochRange,
+    month: Month,
+    kind: Kind,
+    latest: Epoch,
+) -> Option<EpochRange> {
     let unit = unit_secs(kind);
     let range = window.intersect(month.range())?;
-    EpochRange::new(range.start().ceil_to(unit, 0), range.end().floor_to(unit, 0))
+    EpochRange::new(range.start().ceil_to(unit, 0), range.end().min(latest).floor_to(unit, 0))
+}
+
+/// From where on the coverage of a partition is not believed: it reaches past the source's present
+/// time, so another clock was asked. Rows are rows; the silence behind the last of them is not.
+pub(super) fn disbelieved_from(
+    stored: &StoredPartition,
+    key: &PartitionKey,
+    now: Epoch,
+) -> Option<Epoch> {
+    let end = stored.published.ranges().last()?.end;
+    let behind_rows = stored.last_row.map_or(key.month.range().start(), |row| row.plus(1));
+    (end > now && !stored.locked && end > behind_rows).then_some(behind_rows)
+}
+
+/// Holds the source's clock against this machine's, if there is one to hold it against.
+async fn doubt_clock<P: Store>(
+    store: &Arc<P>,
+    request: &DownloadRequest,
+    options: &DownloadOptions,
+    source: Epoch,
+) -> Result<Option<ClockDoubt>, StoreError> {
+    let Some(local) = options.local_clock.map(LocalClock::now) else { return Ok(None) };
+    if ClockDoubt::of(source, local, None).is_none() {
+        return Ok(None);
+    }
+    let mut newest = None;
+    for series in request.series() {
+        let rows = blocking(store, move |store| PartitionStore::<Tick>::rows_held(store, &series));
+        newest = newest.max(rows.await?.map(EpochRange::last));
+    }
+    Ok(ClockDoubt::of(source, local, newest))
 }
 
 pub(super) fn planned(
@@ -553,6 +684,7 @@ pub(super) fn planned(
         is_locked: stored.locked,
         is_ordered: false,
         again,
+        second_looks: Vec::new(),
         state: stored.state,
         record_count: stored.record_count,
         n_requests: 0,

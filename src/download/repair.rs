@@ -33,11 +33,19 @@ impl Order {
         given_up.map(|doubt| doubt.range)
     }
 
+    /// Silences that are asked by themselves.
+    fn silences(&self) -> impl Iterator<Item = EpochRange> + '_ {
+        let is_silent =
+            |doubt: &&Doubt| matches!(doubt.reason, AskReason::Unexplained | AskReason::SecondLook);
+        self.doubts.iter().filter(is_silent).map(|doubt| doubt.range)
+    }
+
     /// Those that are asked whatever became of the files.
     fn ranges_left(&self) -> RangeSet {
         let is_left = |doubt: &&Doubt| {
             // What nothing explains is asked by itself wherever a partition is worked on.
-            !doubt.reason.gives_up_rows() && doubt.reason != AskReason::Unexplained
+            !doubt.reason.gives_up_rows()
+                && !matches!(doubt.reason, AskReason::Unexplained | AskReason::SecondLook)
         };
         let left = self.doubts.iter().filter(is_left);
         left.map(|doubt| doubt.range).collect()
@@ -198,7 +206,8 @@ pub(super) fn planned(
     let mut again = RangeSet::new();
     missing.iter().for_each(|range| again.extend(&settled.within(range)));
     let planned = super::prepare::planned(key, wanted, missing, again, stored);
-    Some(PlannedPartition { is_ordered: true, ..planned })
+    let second_looks = order.silences().filter_map(|range| range.intersect(offered)).collect();
+    Some(PlannedPartition { is_ordered: true, second_looks, ..planned })
 }
 
 fn set_hull(set: &RangeSet) -> Option<EpochRange> {

@@ -93,6 +93,8 @@ mod tests {
             assumed_page_cap: 1,
             chunk_rows: 1,
             settle_lag: Duration::ZERO,
+            tail_lag: Duration::ZERO,
+            local_clock: None,
             gap_thresholds: Default::default(),
             source: serde_json::Map::new(),
             ask_everything: false,

@@ -52,6 +52,7 @@ mod tests {
             is_ordered: false,
             is_locked: false,
             again: RangeSet::new(),
+            second_looks: Vec::new(),
             state: None,
             record_count,
             n_requests: 0,
@@ -76,6 +77,7 @@ mod tests {
             server_now: Epoch::new(0),
             partitions,
             failed_series: Vec::new(),
+            begins: Vec::new(),
             n_bytes: 0,
             free_bytes: None,
         };

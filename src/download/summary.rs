@@ -93,6 +93,8 @@ pub struct Summary {
     pub failed_series: Vec<(Series, String)>,
     /// Where the history of series begins, as far as the source offers less than everything.
     pub history_begins: BTreeMap<Series, Beginning>,
+    /// What was found that concerns no partition by itself.
+    pub notices: Vec<Finding>,
     /// Answers in good form that proved nothing, by reason; the rest is known to the source.
     pub thrown_away: DefectCounts,
     /// Wall time of the run.
@@ -107,9 +109,9 @@ impl Summary {
             && self.partitions.iter().all(PartitionSummary::is_complete)
     }
 
-    /// Every finding of every partition.
+    /// Every finding of the run and of every partition.
     pub fn findings(&self) -> impl Iterator<Item = &Finding> {
-        self.partitions.iter().flat_map(PartitionSummary::findings)
+        self.notices.iter().chain(self.partitions.iter().flat_map(PartitionSummary::findings))
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, GapClass, Kind, Month, MonthProof, PartitionState,
-    Series, Severity, Stop, Watermark,
+    Coverage, CoverageState, Epoch, EpochRange, Gap, GapClass, Kind, Month, MonthProof,
+    PartitionState, Series, Severity, Stop, Watermark,
 };
 
 use super::{FORMAT_VERSION, Sidecar};
@@ -81,19 +81,39 @@ impl MonthSeen {
         }
     }
 
-    fn proof(&self, series: &Series) -> MonthProof {
+    /// Epoch of its first row, as far as its sidecar can be believed; else it may have any.
+    fn first_row(&self, series: &Series) -> Option<Epoch> {
+        match self.believed(series) {
+            Some(sidecar) => rows(sidecar).map(EpochRange::start),
+            None => Some(self.month.range().start()),
+        }
+    }
+
+    fn proof(&self, series: &Series, first_row: Option<Epoch>) -> MonthProof {
         let month = self.month;
         let Some(sidecar) = self.believed(series) else {
             let rows = Some(month.range());
             return MonthProof { month, coverage: Coverage::new(), unexplained: Vec::new(), rows };
         };
-        let unexplained = sidecar.gaps.iter().filter(|gap| gap.class == GapClass::Unexplained);
+        let is_unexplained = |gap: &&Gap| class_in_series(gap, first_row) == GapClass::Unexplained;
+        let unexplained = sidecar.gaps.iter().filter(is_unexplained);
         MonthProof {
             month,
             coverage: sidecar.coverage(),
-            unexplained: unexplained.filter_map(|g| EpochRange::new(g.start, g.end)).collect(),
+            unexplained: unexplained.filter_map(Gap::range).collect(),
             rows: rows(sidecar),
         }
+    }
+}
+
+/// The class of a gap, now that all months of its series are known: no month can tell by itself
+/// whether another one holds an older row.
+fn class_in_series(gap: &Gap, first_row: Option<Epoch>) -> GapClass {
+    let is_before = first_row.is_some_and(|first| gap.end <= first);
+    match gap.class {
+        GapClass::Unexplained | GapClass::BeforeFirstRow if is_before => GapClass::BeforeFirstRow,
+        GapClass::BeforeFirstRow => GapClass::Unexplained,
+        class => class,
     }
 }
 
@@ -137,8 +157,14 @@ pub struct StateCounts {
 pub struct GapCounts {
     /// Explained by nothing.
     pub unexplained: u64,
+    /// Asked twice in one run, and not again since.
+    #[serde(default)]
+    pub silent: u64,
     /// Asked again by themselves, and still silent.
     pub confirmed_by_source: u64,
+    /// Before the first row of the series.
+    #[serde(default)]
+    pub before_first_row: u64,
     /// Inside one well-formed page.
     pub within_page: u64,
     /// Week-ends and sessions.
@@ -205,7 +231,8 @@ pub struct Standing {
 impl Standing {
     /// Computes it from all partitions of the series.
     pub fn of(series: &Series, months: &[MonthSeen]) -> Self {
-        let proofs: Vec<_> = months.iter().map(|month| month.proof(series)).collect();
+        let first_row = months.iter().filter_map(|month| month.first_row(series)).min();
+        let proofs: Vec<_> = months.iter().map(|month| month.proof(series, first_row)).collect();
         let mark = Watermark::of(&proofs);
         let mut standing = Self {
             symbol: series.symbol.to_string(),
@@ -232,7 +259,7 @@ impl Standing {
         standing.months.sort_unstable();
         for month in months {
             match month.believed(series) {
-                Some(sidecar) => standing.add(sidecar),
+                Some(sidecar) => standing.add(sidecar, first_row),
                 None => standing.state.unknown += 1,
             }
             let problem = month.problem(series);
@@ -241,7 +268,7 @@ impl Standing {
         standing
     }
 
-    fn add(&mut self, sidecar: &Sidecar) {
+    fn add(&mut self, sidecar: &Sidecar, first_row: Option<Epoch>) {
         if let Some(rows) = rows(sidecar) {
             self.first_row = self.first_row.into_iter().chain([rows.start()]).min();
             self.last_row = self.last_row.max(Some(rows.last()));
@@ -255,8 +282,10 @@ impl Standing {
         };
         *n_in_state += 1;
         for gap in &sidecar.gaps {
-            *match gap.class {
+            *match class_in_series(gap, first_row) {
                 GapClass::Unexplained => &mut self.gaps.unexplained,
+                GapClass::Silent => &mut self.gaps.silent,
+                GapClass::BeforeFirstRow => &mut self.gaps.before_first_row,
                 GapClass::ConfirmedBySource => &mut self.gaps.confirmed_by_source,
                 GapClass::WithinPage => &mut self.gaps.within_page,
                 GapClass::MarketClosed => &mut self.gaps.market_closed,

@@ -38,6 +38,8 @@ pub(crate) fn tell(
         end: day(*end),
         missing_estimate: 1,
         class: *class,
+        asked_first: None,
+        asked_last: None,
     };
     sidecar.gaps = gaps.iter().map(gap).collect();
     let date = "2026-03-01".to_owned();

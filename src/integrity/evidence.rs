@@ -221,6 +221,9 @@ impl Looked<'_> {
         let unexplained = self.examined.gaps.iter().filter(unexplained);
         let unexplained = unexplained.filter(|gap| !silent.contains(gap));
         doubts.extend(unexplained.filter_map(range).map(doubt(AskReason::Unexplained)));
+        let listed = self.fitting_sidecar().map(|sidecar| sidecar.gaps.as_slice());
+        let young = listed.unwrap_or_default().iter().filter(|gap| gap.class == GapClass::Silent);
+        doubts.extend(young.filter_map(range).map(doubt(AskReason::SecondLook)));
         doubts
     }
 

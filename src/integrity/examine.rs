@@ -168,12 +168,17 @@ impl Examined {
     fn take_gaps(&mut self, place: &str, seen: GapsSeen) {
         let expected = "silence that something explains";
         let mut doubts = Tally::warnings(FindingKind::UnexplainedGap, expected, MAX_NAMED_GAPS);
+        let open = "rows, as the market is open";
+        let mut silent = Tally::warnings(FindingKind::FeedSilent, open, MAX_NAMED_GAPS);
         for gap in unexplained(&seen.gaps) {
             let n_secs = gap.end.since(gap.start);
+            let is_too_long = gap.range().is_some_and(|range| seen.feed_silent.covers(range));
+            let tally = if is_too_long { &mut silent } else { &mut doubts };
             let found = || format!("no row for {n_secs} s, until {}", gap.end);
-            doubts.note_until(gap.start, gap.end, found);
+            tally.note_until(gap.start, gap.end, found);
         }
         doubts.into_findings(place, Some(Advice::AskAboutSilence), &mut self.findings);
+        silent.into_findings(place, Some(Advice::AskAboutSilence), &mut self.findings);
         if seen.is_cut {
             let expected = "silences that a list can hold";
             let found = format!("more; the longest {} are listed", seen.gaps.len());

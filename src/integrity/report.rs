@@ -53,8 +53,12 @@ pub struct GapCounts {
     pub market_closed: u64,
     /// Interior of a well-formed page.
     pub within_page: u64,
-    /// Asked again, and still nothing.
+    /// Asked twice in one run, and not again since.
+    pub silent: u64,
+    /// Asked again after the settle lag, and still nothing.
     pub confirmed_by_source: u64,
+    /// Before the first row of the series.
+    pub before_first_row: u64,
     /// Explained by nothing.
     pub unexplained: u64,
 }
@@ -67,7 +71,9 @@ impl GapCounts {
             *match gap.class {
                 GapClass::MarketClosed => &mut counts.market_closed,
                 GapClass::WithinPage => &mut counts.within_page,
+                GapClass::Silent => &mut counts.silent,
                 GapClass::ConfirmedBySource => &mut counts.confirmed_by_source,
+                GapClass::BeforeFirstRow => &mut counts.before_first_row,
                 GapClass::Unexplained => &mut counts.unexplained,
             } += 1;
         }

@@ -206,6 +206,8 @@ fn verify_partition(
     findings.extend(of_answers);
     let declared = examined.declared_rows.and_then(|rows| u64::try_from(rows).ok());
     let fast_rows = declared.filter(|_| options.depth == Depth::Fast);
+    let listed = sidecar.map(|sidecar| sidecar.gaps.as_slice()).unwrap_or_default();
+    remember_times(&mut examined.gaps, listed);
     let report = PartitionReport {
         key: key.clone(),
         rows: examined.rows.as_ref().map(|rows| rows.n_rows).or(fast_rows).unwrap_or(0),
@@ -225,6 +227,16 @@ fn told_before(sidecar: &Sidecar, seen: &[Finding]) -> Vec<Finding> {
     let is_seen = |finding: &Finding| seen.iter().any(|other| other.kind == finding.kind);
     let told = sidecar.findings.iter().filter(|_| !sidecar.is_foreign()).map(Finding::weighed);
     told.filter(|finding| finding.severity > Severity::Info && !is_seen(finding)).collect()
+}
+
+/// When silences were asked is known to the sidecar alone; both lists ascend.
+fn remember_times(gaps: &mut [Gap], listed: &[Gap]) {
+    for gap in gaps {
+        let at = listed.partition_point(|known| known.start < gap.start);
+        if let Some(known) = listed.get(at).filter(|k| (k.start, k.end) == (gap.start, gap.end)) {
+            (gap.asked_first, gap.asked_last) = (known.asked_first, known.asked_last);
+        }
+    }
 }
 
 /// The worst findings, worst first if they are many, and how many more there are.
@@ -308,6 +320,8 @@ fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
     let closes = sidecar.gaps.iter().any(|gap| gap.class == GapClass::MarketClosed);
     SilenceFacts {
         confirmed: classed(GapClass::ConfirmedBySource),
+        silent: classed(GapClass::Silent),
+        before_first_row: classed(GapClass::BeforeFirstRow),
         doubted: classed(GapClass::Unexplained),
         continuous: rules.continuous.or(closes.then_some(false)),
         gap_threshold_secs: rules.threshold_secs,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Coverage, CoverageRange, CoverageState, Epoch, Finding, FindingState, Gap, GapClass,
-    Inspection, Kind, Month, PartitionState, RangeSet, SilenceFacts,
+    Coverage, CoverageRange, CoverageState, Epoch, EpochRange, Finding, FindingState, Gap,
+    GapClass, Inspection, Kind, Month, PartitionState, RangeSet, SettleClock, SilenceFacts,
 };
 use crate::format::sidecar::SCHEMA_VERSION;
 use crate::format::{FORMAT_VERSION, Sidecar, SidecarCoverage};
@@ -12,21 +12,33 @@ use crate::format::{FORMAT_VERSION, Sidecar, SidecarCoverage};
 use super::encode::FileFacts;
 use super::segment::StagedSegment;
 
-/// How far a month is from never changing again, by the source's clock.
+/// A month that ends in silence is not sealed sooner than this after its end, whatever the settle
+/// lag: a source may show its newest rows late.
+const LEAST_SETTLE_SECS: i64 = 3600;
+
+/// How far a month is from never changing again, by the source's clock. A month with a silence that
+/// nothing explains is not sealed: the next run asks once more.
 pub(super) fn state(
     server_now: Epoch,
     settle_lag: Duration,
     month: Month,
     coverage: &Coverage,
+    gaps: &[Gap],
 ) -> PartitionState {
     let range = month.range();
-    let lag = i64::try_from(settle_lag.as_secs()).unwrap_or(i64::MAX);
-    if server_now < range.end() {
-        PartitionState::Open
-    } else if server_now >= range.end().plus(lag) && coverage.missing(range).is_empty() {
-        PartitionState::Sealed
-    } else {
-        PartitionState::Settling
+    let is_quiet_at_end = gaps.last().is_some_and(|gap| {
+        gap.end >= range.end() && matches!(gap.class, GapClass::WithinPage | GapClass::Silent)
+    });
+    let least = if is_quiet_at_end { LEAST_SETTLE_SECS } else { 0 };
+    let clock = SettleClock::new(server_now, settle_lag);
+    let clock = SettleClock { lag_secs: clock.lag_secs.max(least), ..clock };
+    let is_settled = clock.has_settled(range.end())
+        && coverage.missing(range).is_empty()
+        && !gaps.iter().any(|gap| gap.class == GapClass::Unexplained);
+    match server_now < range.end() {
+        true => PartitionState::Open,
+        false if is_settled => PartitionState::Sealed,
+        false => PartitionState::Settling,
     }
 }
 
@@ -82,22 +94,31 @@ fn widen(timed: &mut SidecarCoverage, first: Option<Epoch>, last: Option<Epoch>)
 }
 
 /// The silence that counts as confirmed because the previous sidecar knew of it: confirmed then,
-/// or unexplained then and still silent when this run asked again.
+/// or still silent when this run asked again after the settle lag.
 pub(super) fn confirmed_before(old: Option<&Sidecar>, silence: &SilenceFacts) -> RangeSet {
+    let Some(old) = old else { return RangeSet::new() };
     let mut silent_now = silence.confirmed.clone();
-    silence.doubted.iter().for_each(|range| silent_now.insert(range));
-    let gaps = old.map(|old| old.gaps.as_slice()).unwrap_or_default();
-    gaps.iter()
-        .filter_map(|gap| {
-            let range = crate::domain::EpochRange::new(gap.start, gap.end)?;
-            let is_confirmed = match gap.class {
-                GapClass::ConfirmedBySource => true,
-                GapClass::Unexplained => silent_now.covers(range),
-                GapClass::MarketClosed | GapClass::WithinPage => false,
-            };
-            is_confirmed.then_some(range)
-        })
-        .collect()
+    silent_now.extend(&silence.doubted);
+    let is_over = |range: EpochRange| {
+        let has_settled = silence.clock.is_some_and(|clock| clock.has_settled(range.end()));
+        has_settled && silence.lasting_from.is_none_or(|from| range.start() < from)
+    };
+    let is_confirmed = |gap: &Gap, range: EpochRange| match gap.class {
+        GapClass::ConfirmedBySource if !was_young(gap, old, silence.clock) => true,
+        GapClass::MarketClosed => false,
+        _ => silent_now.covers(range) && is_over(range),
+    };
+    let ranges = old.gaps.iter().filter_map(|gap| Some((gap, gap.range()?)));
+    ranges.filter(|(gap, range)| is_confirmed(gap, *range)).map(|(_, range)| range).collect()
+}
+
+/// Earlier builds called a silence confirmed as soon as it was asked twice in one run. Where they
+/// last asked before the settle lag had passed, that is not enough.
+pub(super) fn was_young(gap: &Gap, sidecar: &Sidecar, clock: Option<SettleClock>) -> bool {
+    let Some(clock) = clock.filter(|_| gap.asked_last.is_none()) else { return false };
+    let covering = sidecar.coverage.iter().find(|c| c.start <= gap.start && gap.end <= c.end);
+    let asked = covering.and_then(|covering| covering.asked_last);
+    asked.is_some_and(|asked| !SettleClock { now: asked, ..clock }.has_settled(gap.end))
 }
 
 /// What the inspector is told of the silence: what this run learned and what was known before.
@@ -114,22 +135,36 @@ pub(super) fn silence_known(
     let rules = old.and_then(|old| old.gap_rules.as_ref());
     known.continuous = known.continuous.or(rules.and_then(|rules| rules.continuous));
     known.hours = known.hours.or_else(|| rules.and_then(|rules| rules.hours.clone()));
+    known.silent.extend(&silence.confirmed);
+    known.confirmed.clone_from(confirmed_before);
     let is_inherited = |state| state == CoverageState::Inherited;
-    for range in coverage.select(is_inherited).iter() {
-        known.doubted.insert(range);
-    }
+    known.doubted.extend(&coverage.select(is_inherited));
     let was_inherited = old.map(|old| old.coverage().select(is_inherited)).unwrap_or_default();
-    // What nothing explained stays so until a question about it was answered.
-    let unexplained = |gap: &&Gap| gap.class == GapClass::Unexplained;
-    for gap in old.map(|old| old.gaps.as_slice()).unwrap_or_default().iter().filter(unexplained) {
-        let range = crate::domain::EpochRange::new(gap.start, gap.end);
-        if let Some(range) = range.filter(|range| !was_inherited.intersects(*range)) {
-            known.doubted.insert(range);
+    for gap in old.map(|old| old.gaps.as_slice()).unwrap_or_default() {
+        let Some(range) = gap.range() else { continue };
+        match gap.class {
+            // What nothing explained stays so until a question about it was answered.
+            GapClass::Unexplained
+                if !was_inherited.intersects(range) && !silence.asked.covers(range) =>
+            {
+                known.doubted.insert(range);
+            }
+            GapClass::Silent => known.silent.insert(range),
+            GapClass::ConfirmedBySource if !confirmed_before.covers(range) => {
+                known.silent.insert(range);
+            }
+            // Where nobody knows the rows of other months, what was known counts.
+            GapClass::BeforeFirstRow if silence.clock.is_none() => {
+                known.before_first_row.insert(range);
+            }
+            _ => {}
         }
     }
-    for range in confirmed_before.iter() {
-        known.confirmed.insert(range);
-        known.doubted.remove(range);
+    known.doubted.remove_all(confirmed_before);
+    if let Some(from) = known.lasting_from {
+        // However often it was asked in one run: it is not over.
+        let after = EpochRange::new(from, Epoch::new(i64::MAX));
+        after.into_iter().for_each(|after| known.silent.remove(after));
     }
     known
 }
@@ -137,11 +172,32 @@ pub(super) fn silence_known(
 /// Carries the classes of gaps over from the previous sidecar.
 pub(super) fn carry_classes(gaps: &mut [Gap], confirmed_before: &RangeSet) {
     for gap in gaps {
-        let is_open = matches!(gap.class, GapClass::Unexplained | GapClass::WithinPage);
-        let range = crate::domain::EpochRange::new(gap.start, gap.end);
-        if is_open && range.is_some_and(|range| confirmed_before.covers(range)) {
+        let is_open =
+            matches!(gap.class, GapClass::Unexplained | GapClass::Silent | GapClass::WithinPage);
+        if is_open && gap.range().is_some_and(|range| confirmed_before.covers(range)) {
             gap.class = GapClass::ConfirmedBySource;
         }
+    }
+}
+
+/// Says when each silence that may be asked again was asked first and last.
+pub(super) fn note_asked(gaps: &mut [Gap], old: Option<&Sidecar>, silence: &SilenceFacts) {
+    let before = old.map(|old| old.gaps.as_slice()).unwrap_or_default();
+    for gap in gaps {
+        let Some(range) = gap.range() else { continue };
+        if matches!(gap.class, GapClass::WithinPage | GapClass::MarketClosed) {
+            continue;
+        }
+        let now = silence.clock.map(|clock| clock.now);
+        let now = now.filter(|_| silence.asked.covers(range) || silence.silent.covers(range));
+        let same = before.iter().filter(|known| known.start < gap.end && gap.start < known.end);
+        let (mut first, mut last) = (now, now);
+        for known in same {
+            first = [first, known.asked_first].into_iter().flatten().min();
+            let covers = known.start <= gap.start && gap.end <= known.end;
+            last = last.max(known.asked_last.filter(|_| covers));
+        }
+        (gap.asked_first, gap.asked_last) = (first, last);
     }
 }
 
@@ -245,7 +301,7 @@ mod tests {
         walled.insert(month().range(), CoverageState::NotOffered);
 
         let check = |offset, coverage: &Coverage, expected| {
-            assert_eq!(state(end.plus(offset), lag, month(), coverage), expected, "{offset}");
+            assert_eq!(state(end.plus(offset), lag, month(), coverage, &[]), expected, "{offset}");
         };
         check(-1, &whole, PartitionState::Open);
         check(0, &whole, PartitionState::Settling);
@@ -257,39 +313,129 @@ mod tests {
     }
 
     fn gap(start: i64, end: i64, class: GapClass) -> Gap {
-        Gap { start: Epoch::new(start), end: Epoch::new(end), missing_estimate: 1, class }
+        Gap {
+            start: Epoch::new(start),
+            end: Epoch::new(end),
+            missing_estimate: 1,
+            class,
+            asked_first: None,
+            asked_last: None,
+        }
+    }
+
+    /// The source's clock with a settle lag of 100 s.
+    fn clock(now: i64) -> Option<SettleClock> {
+        Some(SettleClock { now: Epoch::new(now), lag_secs: 100 })
+    }
+
+    fn set(ranges: &[(i64, i64)]) -> RangeSet {
+        ranges.iter().map(|(start, end)| range(*start, *end)).collect()
+    }
+
+    /// Which of the old gaps are confirmed by a run at `now` that asked for `silent` again.
+    fn check_confirmed(old: &[Gap], silent: &[(i64, i64)], now: i64, expected: &[(i64, i64)]) {
+        let old = Sidecar { gaps: old.to_vec(), ..bare_sidecar() };
+        let silence =
+            SilenceFacts { confirmed: set(silent), clock: clock(now), ..SilenceFacts::default() };
+        assert_eq!(confirmed_before(Some(&old), &silence), set(expected), "{silent:?} at {now}");
     }
 
     #[test]
-    fn an_unexplained_gap_is_confirmed_by_a_second_run_only() {
+    fn silence_is_confirmed_by_a_later_run_after_the_settle_lag() {
+        use GapClass::{BeforeFirstRow, ConfirmedBySource, MarketClosed, Silent, Unexplained};
+        for class in [Unexplained, Silent, GapClass::WithinPage, BeforeFirstRow] {
+            let old = [gap(10, 20, class)];
+            check_confirmed(&old, &[(10, 20)], 119, &[]);
+            check_confirmed(&old, &[(10, 20)], 120, &[(10, 20)]);
+            check_confirmed(&old, &[(10, 19)], 120, &[]);
+            check_confirmed(&old, &[], 500, &[]);
+        }
+        check_confirmed(&[gap(10, 20, MarketClosed)], &[(10, 20)], 500, &[]);
+        check_confirmed(&[gap(10, 20, ConfirmedBySource)], &[], 0, &[(10, 20)]);
+    }
+
+    #[test]
+    fn a_silence_that_lasts_is_not_confirmed() {
+        let old = Sidecar { gaps: vec![gap(10, 20, GapClass::Unexplained)], ..bare_sidecar() };
         let silence = SilenceFacts {
-            doubted: [range(10, 20), range(50, 60)].into_iter().collect(),
+            doubted: set(&[(10, 20)]),
+            lasting_from: Some(Epoch::new(10)),
+            clock: clock(500),
             ..SilenceFacts::default()
         };
-        let mut gaps = vec![
-            gap(10, 20, GapClass::Unexplained), // unexplained before, silent again
-            gap(30, 40, GapClass::Unexplained), // unexplained before, not asked again
-            gap(50, 60, GapClass::Unexplained), // seen for the first time
-            gap(70, 80, GapClass::WithinPage),  // confirmed before
-        ];
-        let mut old = gaps.clone();
-        old.remove(2);
-        old[2].class = GapClass::ConfirmedBySource;
-        let before = old
-            .iter()
-            .filter(|gap| gap.class == GapClass::ConfirmedBySource || gap.start.secs() == 10)
-            .map(|gap| range(gap.start.secs(), gap.end.secs()))
-            .collect::<RangeSet>();
-        let old = Sidecar { gaps: old, ..bare_sidecar() };
-        assert_eq!(confirmed_before(Some(&old), &silence), before);
+        assert!(confirmed_before(Some(&old), &silence).is_empty());
+        let over = SilenceFacts { lasting_from: Some(Epoch::new(11)), ..silence };
+        assert_eq!(confirmed_before(Some(&old), &over), set(&[(10, 20)]));
+    }
 
-        carry_classes(&mut gaps, &before);
-        let classes: Vec<_> = gaps.iter().map(|gap| gap.class).collect();
-        use GapClass::{ConfirmedBySource, Unexplained};
-        assert_eq!(classes, [ConfirmedBySource, Unexplained, Unexplained, ConfirmedBySource]);
-        let known = silence_known(Some(&old), &before, &silence, &Coverage::new());
-        assert!(known.confirmed.covers(range(10, 20)) && !known.doubted.intersects(range(10, 20)));
-        assert!(known.doubted.covers(range(50, 60)));
+    /// What an earlier build called confirmed within one run was asked too soon.
+    #[test]
+    fn a_confirmation_of_an_earlier_build_counts_if_it_was_late_enough() {
+        for (asked_last, is_confirmed) in [(119, false), (120, true)] {
+            let mut old =
+                Sidecar { gaps: vec![gap(10, 20, GapClass::ConfirmedBySource)], ..bare_sidecar() };
+            old.coverage = vec![SidecarCoverage {
+                start: Epoch::new(0),
+                end: Epoch::new(30),
+                state: CoverageState::Answered,
+                asked_first: Some(Epoch::new(25)),
+                asked_last: Some(Epoch::new(asked_last)),
+            }];
+            let silence = SilenceFacts { clock: clock(500), ..SilenceFacts::default() };
+            let before = confirmed_before(Some(&old), &silence);
+            assert_eq!(!before.is_empty(), is_confirmed);
+            let known = silence_known(Some(&old), &before, &silence, &Coverage::new());
+            assert_eq!(known.silent.is_empty(), is_confirmed, "it is asked once more");
+        }
+    }
+
+    /// A gap that nothing explained and that was asked is judged anew, as far as it was asked.
+    #[test]
+    fn what_nothing_explained_stays_doubted_until_it_was_asked() {
+        let old = Sidecar { gaps: vec![gap(10, 20, GapClass::Unexplained)], ..bare_sidecar() };
+        for (asked, is_doubted) in [((10, 19), true), ((5, 25), false)] {
+            let silence = SilenceFacts { asked: set(&[asked]), ..SilenceFacts::default() };
+            let known = silence_known(Some(&old), &RangeSet::new(), &silence, &Coverage::new());
+            assert_eq!(known.doubted.covers(range(10, 20)), is_doubted);
+        }
+    }
+
+    #[test]
+    fn it_is_remembered_when_a_silence_was_asked() {
+        let mut old = gap(10, 20, GapClass::Unexplained);
+        (old.asked_first, old.asked_last) = (Some(Epoch::new(30)), Some(Epoch::new(40)));
+        let old = Sidecar { gaps: vec![old], ..bare_sidecar() };
+        let times = |start, end, asked: &[(i64, i64)]| {
+            let silence =
+                SilenceFacts { asked: set(asked), clock: clock(50), ..SilenceFacts::default() };
+            let mut gaps = [gap(start, end, GapClass::Unexplained)];
+            note_asked(&mut gaps, Some(&old), &silence);
+            (gaps[0].asked_first.map(Epoch::secs), gaps[0].asked_last.map(Epoch::secs))
+        };
+        assert_eq!(times(10, 20, &[]), (Some(30), Some(40)));
+        assert_eq!(times(10, 20, &[(0, 30)]), (Some(30), Some(50)));
+        // It grew: of the new part only this run knows.
+        assert_eq!(times(10, 25, &[]), (Some(30), None));
+        assert_eq!(times(60, 70, &[(60, 70)]), (Some(50), Some(50)));
+    }
+
+    #[test]
+    fn a_month_is_not_sealed_with_a_silence_at_its_end_that_is_young_or_unexplained() {
+        let end = month().range().end();
+        let mut whole = Coverage::new();
+        whole.insert(month().range(), CoverageState::Answered);
+        let check = |class, secs_before_end, after_end, expected| {
+            let gap = gap(end.secs() - secs_before_end, end.secs() - secs_before_end + 100, class);
+            let found = state(end.plus(after_end), Duration::ZERO, month(), &whole, &[gap]);
+            assert_eq!(found, expected, "{class:?} {secs_before_end} {after_end}");
+        };
+        use PartitionState::{Sealed, Settling};
+        check(GapClass::WithinPage, 100, 18, Settling);
+        check(GapClass::Silent, 100, 3599, Settling);
+        check(GapClass::WithinPage, 100, 3600, Sealed);
+        check(GapClass::WithinPage, 200, 18, Sealed);
+        check(GapClass::ConfirmedBySource, 100, 18, Sealed);
+        check(GapClass::Unexplained, 5000, 900_000, Settling);
     }
 
     #[test]

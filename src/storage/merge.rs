@@ -30,7 +30,18 @@ pub(super) struct Merge<R> {
     /// What the open segments say of one epoch, and when they were asked; reused row by row.
     answers: Vec<(Epoch, R)>,
     accepted: Accepted,
+    /// The seconds for which the source had answered before.
+    answered: Vec<EpochRange>,
+    late: Late,
+    key: PartitionKey,
     remarks: Remarks,
+}
+
+/// Rows of seconds that the source had answered for without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Late {
+    n_rows: u64,
+    rows: Option<EpochRange>,
 }
 
 /// Published rows that took a newer price.
@@ -78,6 +89,7 @@ impl<R: Record> Merge<R> {
         inherited: &RangeSet,
         segments: &[StagedSegment],
         restatements: Restatements,
+        answered: &RangeSet,
     ) -> Result<Self, StoreError> {
         let published = match published {
             Some(mut rows) => Some(Published { head: rows.next_row()?, rows }),
@@ -91,6 +103,9 @@ impl<R: Record> Merge<R> {
             restatements,
             answers: Vec::new(),
             accepted: Accepted::default(),
+            answered: answered.iter().collect(),
+            late: Late::default(),
+            key: key.clone(),
             remarks: Remarks::new(key),
         })
     }
@@ -122,7 +137,14 @@ impl<R: Record> Merge<R> {
                     return Ok(false);
                 }
                 let published = published.map_or(segment.end, |row| row.epoch().min(segment.end));
-                take_until(&mut segment.rows, &mut segment.head, until(Some(published)), rows)
+                let n_before = rows.len();
+                let is_late = !segment.is_salvaged;
+                let until = until(Some(published));
+                let taken = take_until(&mut segment.rows, &mut segment.head, until, rows)?;
+                if is_late {
+                    rows[n_before..].iter().for_each(|row| self.late.note(row, &self.answered));
+                }
+                Ok(taken)
             }
             _ => Ok(false),
         }
@@ -155,7 +177,11 @@ impl<R: Record> Merge<R> {
         if let (Some(row), true, true) = (published, is_asked, self.answers.is_empty()) {
             self.remarks.vanished(&row);
         }
-        Ok(self.choose(published))
+        let kept = self.choose(published);
+        if let (None, Some(row)) = (published, kept) {
+            self.late.note(&row, &self.answered);
+        }
+        Ok(kept)
     }
 
     /// Tells whether the published row of `epoch` is one of another tool. Epochs ascend.
@@ -196,7 +222,9 @@ impl<R: Record> Merge<R> {
 
     /// What was seen on the way; call it behind the last row.
     pub(super) fn finish(self) -> Merged {
-        let (findings, replaced) = self.remarks.into_findings();
+        let late = self.late.finding(&self.key);
+        let (mut findings, replaced) = self.remarks.into_findings();
+        findings.extend(late);
         Merged {
             findings,
             replaced,
@@ -274,6 +302,28 @@ fn take_until<R: Record>(
     source.pass(n_rows);
     *head = source.next_row()?;
     Ok(true)
+}
+
+impl Late {
+    fn note<R: Record>(&mut self, row: &R, answered: &[EpochRange]) {
+        let epoch = row.epoch();
+        let at = answered.partition_point(|range| range.end() <= epoch);
+        if !answered.get(at).is_some_and(|range| range.contains(epoch)) {
+            return;
+        }
+        self.n_rows += 1;
+        let first = self.rows.map_or(epoch, |rows| rows.start().min(epoch));
+        let last = self.rows.map_or(epoch, |rows| rows.last().max(epoch));
+        self.rows = EpochRange::inclusive(first, last);
+    }
+
+    fn finding(self, key: &PartitionKey) -> Option<Finding> {
+        let rows = self.rows?;
+        let expected = "the silence that the source answered before";
+        let found = format!("{} rows in {rows}, now published", self.n_rows);
+        let finding = Finding::info(FindingKind::LateRows, key, expected, found);
+        Some(finding.in_partition(key).at(rows))
+    }
 }
 
 impl Accepted {

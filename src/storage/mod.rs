@@ -56,8 +56,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{
-    Candle, Epoch, Finding, Kind, Month, PartitionInspector, PartitionKey, PartitionStore,
-    Publication, Published, Record, Remedy, Segment, Series, StoreError, StoredPartition, Tick,
+    Candle, Epoch, EpochRange, Finding, Kind, Month, PartitionInspector, PartitionKey,
+    PartitionStore, Publication, Published, Record, Remedy, Segment, Series, StoreError,
+    StoredPartition, Tick,
 };
 use crate::format::Layout;
 use crate::format::schema::price_columns;
@@ -351,6 +352,10 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
 
     fn oldest_answers(&self, series: &Series) -> Result<Vec<(Epoch, Epoch)>, StoreError> {
         recover::oldest_answers(&self.layout, series)
+    }
+
+    fn rows_held(&self, series: &Series) -> Result<Option<EpochRange>, StoreError> {
+        recover::rows_held(&self.layout, series)
     }
 
     fn load(&self, key: &PartitionKey) -> Result<StoredPartition, StoreError> {

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 
 use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, Inspection, PartitionKey,
-    Publication, Published, RangeSet, Record, Restatements, SilenceFacts, StoreError,
+    PartitionState, Publication, Published, RangeSet, Record, Restatements, SilenceFacts,
+    StoreError,
 };
 use crate::format::{Footer, RowsDigests, Sidecar};
 
@@ -218,7 +219,9 @@ impl<'a> Work<'a> {
         segments: Vec<StagedSegment>,
     ) -> Self {
         let published = old.as_ref().map(|old| &old.file.footer);
-        let coverage = coverage(key, published, &segments, publication);
+        let sidecar = old.as_ref().map(|old| &old.sidecar).filter(|old| old.record_count > 0);
+        let last_row = sidecar.map(|sidecar| Epoch::new(sidecar.end_epoch));
+        let coverage = coverage(key, published, last_row, &segments, publication);
         let pip_sizes = segments.iter().map(|segment| segment.header.pip_size);
         let pip_size = pip_sizes.chain([published.and_then(|footer| footer.pip_size)]).max();
         Self {
@@ -259,7 +262,7 @@ impl<'a> Work<'a> {
             duplicates_removed: 0,
             file_size: 0,
             lost: RangeSet::new(),
-            state: describe::state(*server_now, *settle_lag, self.key.month, &self.coverage),
+            state: describe::state(*server_now, *settle_lag, self.key.month, &self.coverage, &[]),
             coverage: self.coverage,
             gaps: Vec::new(),
             findings: describe::without_repetitions(findings),
@@ -358,9 +361,10 @@ impl<'a> Work<'a> {
         let written = self.file.as_ref().map(|file| file.footer.rows_sha256.as_str());
         let mut inspection = self.store.inspector.inspect(self.key, &self.path(), &known, written);
         describe::carry_classes(&mut inspection.gaps, &before);
+        describe::note_asked(&mut inspection.gaps, old, &known);
         let findings = self.findings(&mut inspection)?;
         let (now, lag) = (publication.server_now, publication.settle_lag);
-        let state = describe::state(now, lag, self.key.month, &self.coverage);
+        let state = describe::state(now, lag, self.key.month, &self.coverage, &inspection.gaps);
         let facts = self.file_facts()?;
         let mut sidecar = describe::sidecar(&facts, inspection, state);
         let n_duplicates: u64 = self.segments.iter().map(|s| s.header.n_duplicates).sum();
@@ -410,12 +414,7 @@ impl<'a> Work<'a> {
             file_size: sidecar.file_size.unwrap_or_default(),
             lost: self.lost(),
             coverage: self.coverage,
-            state: describe::state(
-                self.publication.server_now,
-                self.publication.settle_lag,
-                self.key.month,
-                &sidecar.coverage(),
-            ),
+            state: sidecar.state.unwrap_or(PartitionState::Settling),
             gaps: sidecar.gaps,
             findings,
             standing,
@@ -444,13 +443,17 @@ impl<'a> Work<'a> {
 
     fn encode<R: Record>(&self, draft: &Draft) -> Result<(FileFacts, Merged), StoreError> {
         let published = self.old.as_ref().map(|old| old.file.rows::<R>()).transpose()?;
-        let inherited = self.old.as_ref().map(|old| old.file.footer.coverage.select(is_inherited));
+        let covered = |wanted: fn(CoverageState) -> bool| {
+            let coverage = self.old.as_ref().map(|old| &old.file.footer.coverage);
+            coverage.map(|coverage| coverage.select(wanted)).unwrap_or_default()
+        };
         let mut merge = Merge::new(
             self.key,
             published,
-            &inherited.unwrap_or_default(),
+            &covered(is_inherited),
             &self.segments,
             self.publication.restatements,
+            &covered(|state| state == CoverageState::Answered),
         )?;
         let mut encoder = Encoder::new(draft, self.store.file)?;
         let mut rows = Vec::new();
@@ -606,10 +609,21 @@ impl<'a> Work<'a> {
 fn coverage(
     key: &PartitionKey,
     published: Option<&Footer>,
+    last_row: Option<Epoch>,
     segments: &[StagedSegment],
     publication: &Publication,
 ) -> Coverage {
     let mut coverage = published.map(|footer| footer.coverage.clone()).unwrap_or_default();
+    // What reaches past the source's present time was asked of another clock: of it only the rows
+    // are believed, and not the silence behind them.
+    let claimed_to = coverage.ranges().last().map(|claimed| claimed.end);
+    if claimed_to.is_some_and(|end| end > publication.server_now) {
+        let start = key.month.range().start();
+        let end = last_row.map_or(start, |row| row.plus(1));
+        coverage = EpochRange::new(start, end)
+            .map(|believed| coverage.clipped(believed))
+            .unwrap_or_default();
+    }
     for segment in segments {
         coverage.insert(segment.range, segment.header.state);
     }

@@ -12,7 +12,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, FactsStore, Finding, FindingKind, GapClass,
+    Coverage, CoverageState, Epoch, EpochRange, FactsStore, Finding, FindingKind, Gap, GapClass,
     GapRules, Inspection, Month, PartitionKey, PartitionState, Record, Series, SilenceFacts,
     StoreError, StoredPartition, TradingHours,
 };
@@ -56,6 +56,8 @@ pub(super) fn load<R: Record>(
     };
     if let Some(sidecar) = sidecar {
         let unexplained = sidecar.gaps.iter().filter(|gap| gap.class == GapClass::Unexplained);
+        stored.silences = silences(&sidecar);
+        stored.first_row = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.start_epoch));
         stored.published = sidecar.coverage().clipped(key.month.range());
         stored.record_count = sidecar.record_count;
         let published = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
@@ -74,6 +76,24 @@ pub(super) fn load<R: Record>(
     }
     stored.has_remarks = !Staging::new(store, key).remarks()?.is_empty();
     Ok(stored)
+}
+
+/// The silences that may be asked again. Those that an earlier build confirmed say not when they
+/// were asked; the coverage does.
+fn silences(sidecar: &Sidecar) -> Vec<Gap> {
+    let is_sealed = sidecar.state == Some(PartitionState::Sealed);
+    let timed = |gap: &Gap| {
+        let covering = sidecar.coverage.iter().find(|c| c.start <= gap.start && gap.end <= c.end);
+        let is_untimed = gap.class == GapClass::ConfirmedBySource && gap.asked_last.is_none();
+        let asked = covering.filter(|_| is_untimed).and_then(|covering| covering.asked_last);
+        Gap { asked_last: gap.asked_last.or(asked), ..*gap }
+    };
+    let is_kept = |gap: &&Gap| match gap.class {
+        GapClass::BeforeFirstRow => true,
+        GapClass::MarketClosed => false,
+        _ => !is_sealed,
+    };
+    sidecar.gaps.iter().filter(is_kept).map(timed).collect()
 }
 
 /// What a glance at a locked partition shows to be wrong: nothing of it is ever read or changed by
@@ -98,6 +118,49 @@ fn locked_problem(store: &ParquetStore, key: &PartitionKey, sidecar: &Sidecar) -
     }
 }
 
+/// The partitions of a series, oldest first.
+fn keys(layout: &Layout, series: &Series) -> Result<Vec<PartitionKey>, StoreError> {
+    let paths = list(&layout.series_dir(series))?;
+    let keys = paths.iter().filter_map(|p| Layout::key_of(p.strip_prefix(layout.root()).ok()?));
+    let mut keys: Vec<_> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// From the oldest row of a series to the newest, as its sidecars tell; a month of which nothing
+/// can be read may hold a row at its first second. Reads about two of them.
+pub(super) fn rows_held(
+    layout: &Layout,
+    series: &Series,
+) -> Result<Option<EpochRange>, StoreError> {
+    let keys = keys(layout, series)?;
+    let rows = |key: &PartitionKey| -> Result<Option<EpochRange>, StoreError> {
+        let sidecar = read_if_any(&layout.sidecar(key))?;
+        let first_second = key.month.range().start();
+        match sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok()) {
+            None => Ok(EpochRange::inclusive(first_second, first_second)),
+            Some(sidecar) => Ok(EpochRange::inclusive(
+                Epoch::new(sidecar.start_epoch),
+                Epoch::new(sidecar.end_epoch),
+            )
+            .filter(|_| sidecar.record_count > 0)),
+        }
+    };
+    let find = |keys: &mut dyn Iterator<Item = &PartitionKey>| -> Result<_, StoreError> {
+        for key in keys {
+            if let Some(rows) = rows(key)? {
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
+    };
+    let oldest = find(&mut keys.iter())?;
+    let newest = find(&mut keys.iter().rev())?;
+    let ends = oldest.zip(newest);
+    Ok(ends.and_then(|(oldest, newest)| EpochRange::inclusive(oldest.start(), newest.last())))
+}
+
 /// The oldest second of the months before `before` that the source answered for. What another tool
 /// left says nothing of that. Costs a small read for each month up to the one it is found in.
 pub(super) fn first_answered(
@@ -105,10 +168,8 @@ pub(super) fn first_answered(
     series: &Series,
     before: Month,
 ) -> Result<Option<Epoch>, StoreError> {
-    let paths = list(&layout.series_dir(series))?;
-    let keys = paths.iter().filter_map(|p| Layout::key_of(p.strip_prefix(layout.root()).ok()?));
-    let mut keys: Vec<_> = keys.filter(|key| key.month < before).collect();
-    keys.sort_unstable();
+    let mut keys = keys(layout, series)?;
+    keys.retain(|key| key.month < before);
     for key in keys {
         let sidecar = read_if_any(&layout.sidecar(&key))?;
         let sidecar = sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok());
@@ -382,6 +443,7 @@ impl<'a> Remains<'a> {
         let known = describe::silence_known(stale, &before, &unknown, coverage);
         let mut inspection = self.store.inspector.inspect(self.key, &self.parquet, &known, None);
         describe::carry_classes(&mut inspection.gaps, &before);
+        describe::note_asked(&mut inspection.gaps, stale, &known);
         (inspection, known.rules(self.key.month))
     }
 

@@ -183,7 +183,7 @@ fn each_series_can_have_a_threshold_of_its_own() {
     let command = |thresholds: &str| {
         let line = format!(
             "--symbol R_100,R_50 --kind candles --start-date 2026-03-09 --end-date 2026-03-10 \
-             --endpoint {url} --rate unlimited -o data --json --gap-threshold {thresholds}"
+             --endpoint {url} --rate unlimited -o data --json --tail-lag 0s --gap-threshold {thresholds}"
         );
         line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };

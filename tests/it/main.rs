@@ -51,6 +51,7 @@ mod screen;
 mod secrets;
 mod several;
 mod shell;
+mod silence;
 mod status;
 mod stop;
 mod support;

@@ -80,12 +80,17 @@ fn assert_only_news(nights: &[Night], n_calls_at_most: usize) {
     let mut sealed: BTreeMap<String, Month> = BTreeMap::new();
     for (n, night) in nights.iter().enumerate() {
         assert!(night.calls.len() <= n_calls_at_most, "night {n}: {:#?}", night.calls);
+        let mut n_second_looks = 0;
         for (symbol, start) in history(&night.calls) {
             let last_look = night.sealed.iter().find(|key| key.series.symbol.as_str() == symbol);
             let from = last_look.map_or(night.before, |key| key.month.range().end());
             let silence = if symbol.starts_with("frx") { CLOSED_SECS } else { 0 };
             let oldest = from.min(night.before).plus(-OVERLAP_SECS - silence);
-            assert!(start >= oldest, "night {n}: {symbol} asked from {start}, {oldest} is allowed");
+            // One look at silences that are older than the settle lag now.
+            n_second_looks += usize::from(start < oldest);
+            let eldest = oldest.plus(-2 * DAY_SECS);
+            assert!(start >= eldest, "night {n}: {symbol} asked from {start}, {eldest} is allowed");
+            assert!(n_second_looks <= 1, "night {n}: {symbol} asked from {start}");
             if let Some(month) = sealed.get(symbol) {
                 let end = month.range().end();
                 assert!(start >= end, "night {n}: {symbol} {month} is sealed, asked from {start}");

@@ -20,8 +20,8 @@ use titan_download::domain::{
     Series, SeriesLocks, SourceError, SourceInfo, Symbol, TradingDay,
 };
 use titan_download::download::{
-    DownloadError, DownloadOptions, DownloadRequest, PartitionedDownloader, Plan, Silent, Summary,
-    Window,
+    DownloadError, DownloadOptions, DownloadRequest, LocalClock, PartitionedDownloader, Plan,
+    Silent, Summary, Window,
 };
 use titan_download::integrity::PartitionChecker;
 use titan_download::resilience::{BreakerConfig, Observer, RetryConfig, ThrottleConfig, resilient};
@@ -48,6 +48,9 @@ pub(crate) struct Setup {
     pub(crate) timeout: Duration,
     pub(crate) stop: CancellationToken,
     pub(crate) ask_everything: bool,
+    pub(crate) settle_lag: Duration,
+    pub(crate) tail_lag: Duration,
+    pub(crate) local_clock: Option<LocalClock>,
     /// What becomes of the question for opening hours; without it, the exchange answers it.
     pub(crate) hours_refused: Option<ErrorKind>,
     /// What the store hears; without it, `stop`.
@@ -63,6 +66,9 @@ impl Default for Setup {
             timeout: Duration::from_secs(30),
             stop: CancellationToken::new(),
             ask_everything: false,
+            settle_lag: download_options().settle_lag,
+            tail_lag: download_options().tail_lag,
+            local_clock: None,
             hours_refused: None,
             is_ending: None,
         }
@@ -176,6 +182,9 @@ impl Exchange {
             concurrency: setup.concurrency,
             chunk_rows: setup.chunk_rows,
             ask_everything: setup.ask_everything,
+            settle_lag: setup.settle_lag,
+            tail_lag: setup.tail_lag,
+            local_clock: setup.local_clock,
             ..download_options()
         };
         let downloader = PartitionedDownloader::new(
@@ -231,6 +240,8 @@ pub(crate) fn download_options() -> DownloadOptions {
         assumed_page_cap: 1000,
         chunk_rows: 65_536,
         settle_lag: Duration::from_secs(86_400),
+        tail_lag: Duration::ZERO,
+        local_clock: None,
         gap_thresholds: Default::default(),
         source: serde_json::Map::new(),
         ask_everything: false,

@@ -232,6 +232,12 @@ pub struct FileArgs {
         env = "TITAN_GAP_THRESHOLD"
     )]
     pub gap_threshold: Vec<String>,
+    /// Leave out what is younger than this: it may still change
+    ///
+    /// Ticks of the last seconds, and bars that closed in them. A source may show its newest ticks
+    /// late, and then the last bar changes after it closed.
+    #[arg(long, value_name = "DURATION", default_value = "15s", env = "TITAN_TAIL_LAG")]
+    pub tail_lag: String,
     /// Seal a month this long after its end
     #[arg(long, value_name = "DURATION", default_value = "24h", env = "TITAN_SETTLE_LAG")]
     pub settle_lag: String,

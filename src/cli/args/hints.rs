@@ -40,11 +40,12 @@ const PLACES: [(&str, ValueHint); 7] = [
 ];
 
 /// Options that the short help leaves out: right as they are for nearly everybody.
-const RARE: [&str; 16] = [
+const RARE: [&str; 18] = [
     "accept_restatement",
     "app_id",
     "breaker_cooldown",
     "breaker_threshold",
+    "check_clock",
     "chunk_rows",
     "gap_threshold",
     "insecure_ws",
@@ -57,6 +58,7 @@ const RARE: [&str; 16] = [
     "row_group_rows",
     "settle_lag",
     "state_dir",
+    "tail_lag",
 ];
 
 /// Adds to a command what shells complete, and shortens its short help.

@@ -51,6 +51,12 @@ pub struct SourceArgs {
     /// Allow an endpoint on another machine without encryption
     #[arg(long, env = "TITAN_INSECURE_WS", value_parser = BoolishValueParser::new())]
     pub insecure_ws: bool,
+    /// Compare the clock of an exchange on this machine with this machine's
+    ///
+    /// Always so for other endpoints: a source whose clock is more than an hour ahead would have
+    /// the future recorded as silence. An exchange on this machine may have a time of its own.
+    #[arg(long, env = "TITAN_CHECK_CLOCK", value_parser = BoolishValueParser::new())]
+    pub check_clock: bool,
 }
 
 /// Which source is looked at, and how patiently.

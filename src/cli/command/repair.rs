@@ -11,7 +11,6 @@ use crate::format::Layout;
 use crate::format::digest::DayDigest;
 use crate::integrity::{Report, changed_days};
 
-use super::super::clock;
 use super::super::error::{Failure, chain};
 use super::super::exit::ExitCode;
 use super::super::progress::{Progress, Screen};
@@ -23,9 +22,6 @@ use super::super::terminal;
 use super::super::wiring::{self, Parts, Session};
 use super::download::{GO_ON, STOPPING, cannot_print, detail, endpoint_or_demo, hint};
 use super::{Context, mixing};
-
-/// A clock may be off by so much before a month is said not to have begun.
-const CLOCK_SLACK_SECS: i64 = 86_400;
 
 /// A look at what was mended may show more: candles are held against ticks only once both can be
 /// read. What three rounds do not mend, a fourth does not either.
@@ -238,9 +234,6 @@ impl Work<'_> {
     fn ordered(&self, evidence: &[Evidence], others: &[Evidence]) -> Orders {
         let mut orders = wiring::orders(&[evidence, others].concat());
         orders.0.retain(|key, _| self.settings.is_wanted(key.series.kind));
-        let latest = clock::now().plus(CLOCK_SLACK_SECS);
-        // Nothing can be asked of a month that has not begun; its file, if it had one, is named.
-        orders.0.retain(|key, _| key.month.range().start() < latest);
         orders
     }
 

@@ -271,8 +271,10 @@ fn add_series(file: &mut Exposition, view: &View<'_>) {
         let gaps = standing.gaps;
         [
             ("unexplained", gaps.unexplained),
+            ("silent", gaps.silent),
             ("confirmed_by_source", gaps.confirmed_by_source),
             ("within_page", gaps.within_page),
+            ("before_first_row", gaps.before_first_row),
             ("market_closed", gaps.market_closed),
         ]
     };

@@ -61,6 +61,12 @@ pub fn sentence(found: &Explanation) -> String {
         Verdict::Gap(GapClass::WithinPage) => {
             format!("{no_row}; one answer of the source spans the silence from {gap}")
         }
+        Verdict::Gap(GapClass::Silent) => format!(
+            "{no_row}; the source answered twice with the silence from {gap}, and is asked once more when it is older"
+        ),
+        Verdict::Gap(GapClass::BeforeFirstRow) => {
+            format!("{no_row}; the silence from {gap} is before the first row of the series")
+        }
         Verdict::Gap(GapClass::ConfirmedBySource) => format!(
             "{no_row}; the source was asked again for the silence from {gap}, and had nothing again"
         ),
@@ -116,12 +122,14 @@ fn lines(found: &Explanation) -> Vec<(&'static str, String)> {
             let class = match gap.class {
                 GapClass::MarketClosed => "market closed",
                 GapClass::WithinPage => "within a page",
+                GapClass::Silent => "silent, to be asked once more",
                 GapClass::ConfirmedBySource => "confirmed by the source",
+                GapClass::BeforeFirstRow => "before the first row",
                 GapClass::Unexplained => "unexplained",
             };
             let n = match gap.class {
                 // Nothing is missing where nothing was traded.
-                GapClass::MarketClosed => String::new(),
+                GapClass::MarketClosed | GapClass::BeforeFirstRow => String::new(),
                 _ => format!(", about {} missing", counted(gap.missing_estimate, "record")),
             };
             format!("{} to {}, {class}{n}", gap.start, gap.end)

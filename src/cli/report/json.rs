@@ -151,7 +151,7 @@ fn waits(waits: &WaitTimes) -> Value {
     })
 }
 
-fn gaps(counts: [(&'static str, &'static str, usize); 4]) -> Value {
+fn gaps(counts: [(&'static str, &'static str, usize); 6]) -> Value {
     Value::Object(counts.map(|(name, _, n)| (name.to_owned(), n.into())).into_iter().collect())
 }
 

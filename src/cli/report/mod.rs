@@ -190,6 +190,10 @@ fn write_not_offered(
             None => writeln!(out)?,
         }
     }
+    let is_named = |series: &Series| not_offered.iter().any(|(named, _)| named == series);
+    for (series, begins) in walls.iter().filter(|(series, _)| !is_named(series)) {
+        writeln!(out, "{series}: history begins {}", date_or_time(*begins))?;
+    }
     Ok(())
 }
 

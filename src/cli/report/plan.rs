@@ -236,6 +236,9 @@ pub fn walls(plan: &Plan) -> Walls {
             *wall = (*wall).max(beyond.end());
         }
     }
+    for (series, begins) in &plan.begins {
+        walls.insert(series.clone(), *begins);
+    }
     // A month wholly beyond the wall says only that history begins later, not when.
     walls.retain(|series, wall| {
         plan.partitions

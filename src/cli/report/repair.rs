@@ -131,7 +131,9 @@ impl Repaired {
         self.failed_series.clone_from(&plan.failed_series);
         for planned in &plan.partitions {
             let Some(partition) = self.partitions.get_mut(&planned.key) else { continue };
-            let n_checks = partition.doubts.iter().filter(|d| d.reason == AskReason::Unexplained);
+            let is_check =
+                |d: &&Doubt| matches!(d.reason, AskReason::Unexplained | AskReason::SecondLook);
+            let n_checks = partition.doubts.iter().filter(is_check);
             partition.n_requests = planned.n_requests + n_checks.count() as u64;
             let Some(order) = orders.0.get(&planned.key) else { continue };
             // What nobody ever asked for, or what was not offered before, is not lost now.

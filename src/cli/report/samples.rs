@@ -35,6 +35,8 @@ fn published(key: PartitionKey, record_count: u64) -> Published {
         end: range.start().plus(at + 8),
         missing_estimate: 4,
         class,
+        asked_first: None,
+        asked_last: None,
     };
     Published {
         lost: RangeSet::new(),
@@ -77,6 +79,7 @@ pub(crate) fn whole_summary() -> Summary {
         partitions: vec![summary_of(key, outcome)],
         failed_series: Vec::new(),
         history_begins: BTreeMap::new(),
+        notices: Vec::new(),
         thrown_away: DefectCounts::default(),
         elapsed: Duration::from_secs(250),
     }
@@ -119,6 +122,7 @@ pub(crate) fn mixed_summary() -> Summary {
             series(Kind::Ticks),
             Beginning { at: Epoch::new(1_764_547_200), is_confirmed: false },
         )]),
+        notices: Vec::new(),
         thrown_away: defects(Defect::OutsideWindow, 2),
         elapsed: Duration::from_secs(250),
     }
@@ -167,6 +171,7 @@ pub(crate) fn plan() -> Plan {
             not_offered: None,
             lost: RangeSet::new(),
             again: RangeSet::new(),
+            second_looks: Vec::new(),
             missing: RangeSet::from(wanted),
             kept: RangeSet::new(),
             is_ordered: false,
@@ -188,6 +193,7 @@ pub(crate) fn plan() -> Plan {
         server_now: "2026-05".parse::<Month>().unwrap().range().start(),
         partitions: vec![beyond, done, planned("2026-03")],
         failed_series: Vec::new(),
+        begins: Vec::new(),
         n_bytes: 25_444_800,
         free_bytes: Some(50 << 30),
     }

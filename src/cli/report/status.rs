@@ -286,8 +286,10 @@ pub(super) fn states(series: &SeriesSurvey) -> Option<String> {
 pub(super) fn gap_words(gaps: GapCounts) -> Option<String> {
     words([
         (gaps.unexplained, "unexplained"),
+        (gaps.silent, "silent"),
         (gaps.confirmed_by_source, "confirmed by the source"),
         (gaps.within_page, "within a page"),
+        (gaps.before_first_row, "before the first row"),
         (gaps.market_closed, "market closed"),
     ])
 }

@@ -24,7 +24,8 @@ const UNWRITABLE: &str = "the archive cannot be written any more";
 const NOTHING: &str = "-";
 
 /// Classes of gaps as columns, in the order of [`gap_counts`].
-const GAP_COLUMNS: [&str; 4] = ["unexplained", "confirmed", "in page", "closed"];
+const GAP_COLUMNS: [&str; 6] =
+    ["unexplained", "silent", "confirmed", "in page", "not begun", "closed"];
 
 /// Writes the result of a run, no wider than `width` if it can be helped.
 ///
@@ -80,7 +81,7 @@ pub(super) fn open_restatements(n: u64, key: &PartitionKey, place: &Place) -> St
 
 /// A heading for each series, and beneath it the months in which something happened.
 fn table(summary: &Summary, width: usize) -> Table {
-    let [unexplained, confirmed, in_page, closed] = GAP_COLUMNS;
+    let [unexplained, silent, confirmed, in_page, not_begun, closed] = GAP_COLUMNS;
     let mut table = Table::new(&[
         ("months", Align::Left),
         ("outcome", Align::Left),
@@ -89,8 +90,10 @@ fn table(summary: &Summary, width: usize) -> Table {
         ("size", Align::Right),
         ("requests", Align::Right),
         (unexplained, Align::Right),
+        (silent, Align::Right),
         (confirmed, Align::Right),
         (in_page, Align::Right),
+        (not_begun, Align::Right),
         (closed, Align::Right),
         ("repeated", Align::Right),
         ("findings", Align::Right),
@@ -112,7 +115,18 @@ fn table(summary: &Summary, width: usize) -> Table {
     }
     table.fit(
         width,
-        &["requests", closed, in_page, confirmed, "repeated", "size", unexplained, "findings"],
+        &[
+            "requests",
+            closed,
+            not_begun,
+            in_page,
+            confirmed,
+            silent,
+            "repeated",
+            "size",
+            unexplained,
+            "findings",
+        ],
     );
     table
 }
@@ -202,12 +216,14 @@ pub(super) fn state_word(state: PartitionState) -> &'static str {
 }
 
 /// How many gaps there are of each class, in the order in which they matter.
-pub(super) fn gap_counts(gaps: &[Gap]) -> [(&'static str, &'static str, usize); 4] {
+pub(super) fn gap_counts(gaps: &[Gap]) -> [(&'static str, &'static str, usize); 6] {
     let count = |class| gaps.iter().filter(|gap| gap.class == class).count();
     [
         ("unexplained", "unexplained", count(GapClass::Unexplained)),
+        ("silent", "silent", count(GapClass::Silent)),
         ("confirmed_by_source", "confirmed by the source", count(GapClass::ConfirmedBySource)),
         ("within_page", "within a page", count(GapClass::WithinPage)),
+        ("before_first_row", "before the first row", count(GapClass::BeforeFirstRow)),
         ("market_closed", "market closed", count(GapClass::MarketClosed)),
     ]
 }
@@ -224,6 +240,12 @@ pub(super) fn walls(summary: &Summary, planned: &Walls) -> Walls {
     let mut walls = planned.clone();
     for partition in &summary.partitions {
         let PartitionOutcome::Published(published) = &partition.outcome else { continue };
+        let is_before = |gap: &&Gap| gap.class == GapClass::BeforeFirstRow;
+        if let Some(last) = published.gaps.iter().rfind(is_before) {
+            // Silence before the first row begins at the wall, or there is none.
+            walls.insert(partition.key.series.clone(), last.end);
+            continue;
+        }
         let beyond = published.coverage.select(|state| state == CoverageState::NotOffered);
         if let Some(last) = beyond.iter().next_back() {
             let wall = walls.entry(partition.key.series.clone()).or_insert(last.end());
@@ -260,7 +282,7 @@ pub(super) struct Written {
     pub(super) bytes: u64,
     pub(super) duplicates: u64,
     /// In the order of [`gap_counts`].
-    pub(super) gaps: [(&'static str, &'static str, usize); 4],
+    pub(super) gaps: [(&'static str, &'static str, usize); 6],
 }
 
 pub(super) fn written(summary: &Summary) -> Written {

@@ -179,6 +179,7 @@ pub fn download(
         token,
         state_dir: args.place.state_dir.clone(),
         insecure_ws: args.place.source.insecure_ws,
+        check_clock: args.place.source.check_clock,
         pace,
         file,
         dry_run: args.dry_run,
@@ -475,6 +476,7 @@ fn file(
         chunk_rows: named("chunk-rows", o, number(&args.chunk_rows, 1..=10_000_000))?,
         gap_thresholds: named("gap-threshold", o, thresholds::read(&args.gap_threshold))?,
         settle_lag: named("settle-lag", o, duration(&args.settle_lag, Duration::ZERO))?,
+        tail_lag: named("tail-lag", o, duration(&args.tail_lag, Duration::ZERO))?,
     })
 }
 

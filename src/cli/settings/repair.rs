@@ -91,6 +91,7 @@ fn run(
         token,
         state_dir: place.state_dir.clone(),
         insecure_ws: place.source.insecure_ws,
+        check_clock: place.source.check_clock,
         pace,
         file: file(&args.file, origins, outside)?,
         dry_run: args.dry_run,

@@ -136,6 +136,8 @@ pub struct DownloadSettings {
     pub state_dir: Option<PathBuf>,
     /// Whether an unencrypted endpoint on another machine is allowed.
     pub insecure_ws: bool,
+    /// Whether the clock of an exchange on this machine is held against this machine's.
+    pub check_clock: bool,
     /// How fast, and how patiently.
     pub pace: Pace,
     /// How the files are written.
@@ -188,6 +190,8 @@ pub struct FileSettings {
     pub gap_thresholds: GapThresholds,
     /// How long after its end a month may still change.
     pub settle_lag: Duration,
+    /// How old a second must be to be asked for.
+    pub tail_lag: Duration,
 }
 
 /// What `adopt` shall do.

@@ -9,6 +9,11 @@ use super::super::profile::Profile;
 /// Gaps remembered at most; more than any month's budget for asking again.
 const MAX_GAPS: usize = 256;
 
+/// A gap that is so many times as long as the longest usual distance is asked again at once. What is
+/// shorter waits until it is older than the settle lag: asked within the same minute, the source
+/// says the same, and a day later it may have filled it.
+const NOTABLE_THRESHOLDS: i64 = 5;
+
 /// Pages for which one gap may be asked again: one per cent of the month's requests.
 const PAGES_PER_CHECK: u64 = 100;
 
@@ -29,6 +34,40 @@ impl Gap {
     }
 }
 
+/// A silence of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KnownSilence {
+    /// Its seconds.
+    pub range: EpochRange,
+    /// Whether a row is known in the second before it.
+    pub follows_row: bool,
+    /// Whether a row is known in the second behind it.
+    pub precedes_row: bool,
+}
+
+impl KnownSilence {
+    fn gap(self) -> Option<Gap> {
+        let is_between_rows = self.follows_row && self.precedes_row;
+        let gap = Gap { before: self.range.start().plus(-1), after: self.range.end() };
+        is_between_rows.then_some(gap)
+    }
+
+    /// Tells whether an answer that holds these rows shows it as it was known.
+    fn is_shown_by(self, epochs: &[Epoch]) -> bool {
+        let is_there = |epoch: Epoch| epochs.binary_search(&epoch).is_ok();
+        (!self.follows_row || is_there(self.range.start().plus(-1)))
+            && (!self.precedes_row || is_there(self.range.end()))
+            && !epochs.iter().any(|epoch| self.range.contains(*epoch))
+    }
+}
+
+/// What of an answer lies where silence was believed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Heard {
+    /// The silences in which rows came to light.
+    pub(super) silences: Vec<EpochRange>,
+}
+
 /// One question about silence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Check {
@@ -36,8 +75,9 @@ enum Check {
     Gaps(Vec<Gap>),
     /// A whole answer of a continuous series was silent in this run.
     SilentAnswer(EpochRange),
-    /// An earlier run left it unexplained.
-    Recheck(EpochRange),
+    /// An earlier run asked for them, and they are asked once more; neighbours together. An answer
+    /// without any row counts only the second time.
+    Recheck { silences: Vec<KnownSilence>, was_empty: bool },
     /// Two answers disagreed on what is there.
     Dispute(Epoch),
 }
@@ -52,7 +92,12 @@ pub(super) struct Gaps {
     silent_answers: RangeSet,
     /// What this run asked: silence elsewhere is not its business.
     proved: RangeSet,
-    recheck: Vec<EpochRange>,
+    /// Silences of earlier runs that are asked again.
+    recheck: Vec<KnownSilence>,
+    /// Gaps of earlier runs that are asked again as far as the budget goes.
+    older: Vec<Gap>,
+    /// What ended by then is older than the settle lag.
+    settled_before: Epoch,
     /// Made when the last page is in.
     queue: Option<VecDeque<Check>>,
     asked: Vec<(EpochRange, Check)>,
@@ -61,8 +106,13 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    pub(super) fn new(recheck: Vec<EpochRange>) -> Self {
-        Self { recheck, ..Self::default() }
+    pub(super) fn new(
+        recheck: Vec<KnownSilence>,
+        older: &[KnownSilence],
+        settled_before: Epoch,
+    ) -> Self {
+        let older = older.iter().filter_map(|silence| silence.gap()).collect();
+        Self { recheck, older, settled_before, ..Self::default() }
     }
 
     pub(super) fn confirmed(&self) -> &RangeSet {
@@ -136,10 +186,12 @@ impl Gaps {
                 }
                 Check::SilentAnswer(range) => Some(*range),
                 Check::Dispute(position) => EpochRange::new(*position, position.plus(unit)),
-                Check::Recheck(range) => EpochRange::new(
-                    range.start().floor_to(unit, 0).plus(-unit),
-                    range.end().ceil_to(unit, 0).plus(unit),
-                ),
+                Check::Recheck { silences, .. } => {
+                    let start = silences.iter().map(|silence| silence.range.start()).min()?;
+                    let end = silences.iter().map(|silence| silence.range.end()).max()?;
+                    let start = start.floor_to(unit, 0).plus(-unit);
+                    EpochRange::new(start, end.ceil_to(unit, 0).plus(unit))
+                }
             };
             if let Some(range) = wanted.and_then(|range| range.intersect(scope)) {
                 self.asked.push((range, check));
@@ -156,7 +208,8 @@ impl Gaps {
     fn plan(&mut self, profile: &Profile, n_answers: u64) -> VecDeque<Check> {
         let mut checks: VecDeque<Check> = VecDeque::new();
         checks.extend(self.silent_answers.iter().map(Check::SilentAnswer));
-        checks.extend(self.recheck.iter().copied().map(Check::Recheck));
+        let together = |silences| Check::Recheck { silences, was_empty: false };
+        checks.extend(neighbours(&self.recheck, group_secs(profile)).into_iter().map(together));
         let budget = n_answers.div_ceil(PAGES_PER_CHECK);
         checks.extend(grouped(self.candidates(profile), budget, group_secs(profile)));
         checks
@@ -175,7 +228,13 @@ impl Gaps {
             }
             covered_to = covered_to.max(Some(last));
         }
-        gaps.retain(|gap| gap.silence().is_some_and(|silence| self.proved.covers(silence)));
+        let notable = threshold_secs(profile).saturating_mul(NOTABLE_THRESHOLDS);
+        let is_due = |gap: &Gap| gap.after <= self.settled_before || gap.len_secs() > notable;
+        let is_ours = |gap: &Gap| gap.silence().is_some_and(|range| self.proved.covers(range));
+        gaps.retain(|gap| is_due(gap) && is_ours(gap));
+        // What this run paged through again it knows better.
+        let is_older = |gap: &&Gap| gap.silence().is_some_and(|r| !self.proved.intersects(r));
+        gaps.extend(self.older.iter().filter(is_older));
         gaps.sort_unstable();
         gaps.dedup();
         gaps.sort_by_key(|gap| -gap.len_secs());
@@ -184,41 +243,46 @@ impl Gaps {
 
     /// Takes the answer to the check that asked for `asked`; it lies inside that window.
     ///
-    /// Returns whether it holds rows where silence was believed.
-    pub(super) fn take_check<R: Record>(&mut self, asked: EpochRange, page: &Page<R>) -> bool {
+    /// Returns where rows came to light in believed silence.
+    pub(super) fn take_check<R: Record>(&mut self, asked: EpochRange, page: &Page<R>) -> Heard {
         let Some(index) = self.asked.iter().position(|(range, _)| *range == asked) else {
-            return false;
+            return Heard::default();
         };
         let (_, check) = self.asked.swap_remove(index);
         let epochs: Vec<Epoch> = page.records.iter().map(Record::epoch).collect();
-        let any_in = |silence: EpochRange| epochs.iter().any(|epoch| silence.contains(*epoch));
-        match check {
+        let any_in = |silence: &EpochRange| epochs.iter().any(|epoch| silence.contains(*epoch));
+        let silences = match check {
             Check::Gaps(gaps) => {
                 for gap in &gaps {
                     let still_silent =
                         epochs.windows(2).any(|pair| pair == [gap.before, gap.after]);
                     self.confirm(gap.silence().filter(|_| still_silent));
                 }
-                gaps.iter().filter_map(|gap| gap.silence()).any(any_in)
+                gaps.iter().filter_map(|gap| gap.silence()).filter(any_in).collect()
             }
             Check::SilentAnswer(range) => {
                 let heard = epochs.first().and_then(|first| EpochRange::new(*first, range.end()));
                 if let Some(heard) = heard {
                     self.doubted.remove(heard);
                 }
-                heard.is_some()
+                heard.into_iter().collect()
             }
-            Check::Recheck(range) => {
-                let heard = any_in(range);
-                if !epochs.is_empty() {
-                    self.proved.insert(range);
-                    self.confirm(Some(range).filter(|_| !heard));
+            Check::Recheck { silences, was_empty: false } if epochs.is_empty() => {
+                let again = Check::Recheck { silences, was_empty: true };
+                self.queue.get_or_insert_default().push_back(again);
+                Vec::new()
+            }
+            Check::Recheck { silences, .. } => {
+                for silence in silences.iter().filter(|silence| silence.is_shown_by(&epochs)) {
+                    self.proved.insert(silence.range);
+                    self.confirm(Some(silence.range));
                 }
-                heard
+                silences.iter().map(|silence| silence.range).filter(any_in).collect()
             }
             // The rows are known; what the answer says of them was looked at.
-            Check::Dispute(_) => false,
-        }
+            Check::Dispute(_) => Vec::new(),
+        };
+        Heard { silences }
     }
 
     /// Silence of a whole answer is not confirmed by the run that saw it first.
@@ -246,6 +310,27 @@ fn grouped(largest_first: Vec<Gap>, budget: u64, group_secs: i64) -> Vec<Check> 
         }
     }
     groups.into_iter().map(Check::Gaps).collect()
+}
+
+/// Puts silences into questions: those with few rows between them share one.
+fn neighbours(silences: &[KnownSilence], group_secs: i64) -> Vec<Vec<KnownSilence>> {
+    let mut sorted = silences.to_vec();
+    sorted.sort_unstable();
+    let mut groups: Vec<(i64, Vec<KnownSilence>)> = Vec::new();
+    for silence in sorted {
+        if let Some((rows_secs, group)) = groups.last_mut()
+            && let Some(last) = group.last()
+        {
+            let between = silence.range.start().since(last.range.end()).max(0);
+            if *rows_secs + between <= group_secs {
+                *rows_secs += between;
+                group.push(silence);
+                continue;
+            }
+        }
+        groups.push((0, vec![silence]));
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// Silence up to this long is the cadence of the series, not a gap.

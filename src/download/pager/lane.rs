@@ -32,6 +32,17 @@ impl From<EpochRange> for Span {
     }
 }
 
+impl Span {
+    /// Its first `secs` seconds in whole steps and the rest; `None` if there is no rest.
+    pub(super) fn split(self, secs: i64, profile: &Profile) -> Option<(Self, Self)> {
+        let (start, end) = (self.range.start(), self.range.end());
+        let at = start.plus(secs).floor_to(profile.unit_secs(), 0);
+        let (low, high) = (EpochRange::new(start, at)?, EpochRange::new(at, end)?);
+        let low = Self { range: low, shares_end: false, ..self };
+        Some((low, Self { range: high, shares_start: false, ..self }))
+    }
+}
+
 /// Why only a look at the wall can tell what an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
@@ -267,6 +278,8 @@ impl<R: Record> Lane<R> {
         if leads_on {
             self.width_secs = Some(width);
             self.n_substituted = 0;
+            // Silence of another window is another silence.
+            self.n_silent = 0;
             self.state = State::Ready;
         }
         leads_on

@@ -27,6 +27,7 @@ use disputes::Disputes;
 use gaps::Gaps;
 use lane::{Dispute, Lane, Neighbours, Span, Verdict};
 
+pub use gaps::KnownSilence;
 pub use lane::Doubt;
 
 /// How often an answer that cannot be right is asked again before the range counts as failed.
@@ -97,8 +98,12 @@ pub struct Scope {
     pub is_oldest: bool,
     /// Oldest second of the series that was ever answered, here or in another month.
     pub first_held: Option<Epoch>,
-    /// Silence of earlier runs that nothing explained: asked once more.
-    pub recheck: Vec<EpochRange>,
+    /// Silence of earlier runs that is asked once more.
+    pub recheck: Vec<KnownSilence>,
+    /// Short silences of earlier runs: the longest are asked once more as far as the budget goes.
+    pub older: Vec<KnownSilence>,
+    /// What ended by then is older than the settle lag: an answer of now is the last word on it.
+    pub settled_before: Epoch,
     /// Seconds of which rows of another tool are on disk: nothing is lost where they fall behind
     /// the wall.
     pub kept: RangeSet,
@@ -117,8 +122,9 @@ pub struct Pager<R> {
     gaps: Gaps,
     disputes: Disputes<R>,
     next_id: u64,
-    /// After a silent window the rest may be silent too: it is asked whole.
-    ask_whole: bool,
+    /// After a silent window the rest may be silent too: it is asked whole, and halved until the
+    /// first rows behind the silence are found. So many seconds are asked at once.
+    explore_secs: Option<i64>,
     /// Oldest row any answer held.
     oldest_row: Option<Epoch>,
     /// Answers taken in.
@@ -139,7 +145,7 @@ impl<R: Record> Pager<R> {
     /// Prepares the work; nothing is asked yet.
     pub fn new(scope: Scope) -> Self {
         let uncut = scope.missing.iter().map(Span::from).collect();
-        let gaps = Gaps::new(scope.recheck.clone());
+        let gaps = Gaps::new(scope.recheck.clone(), &scope.older, scope.settled_before);
         Self {
             scope,
             uncut,
@@ -149,7 +155,7 @@ impl<R: Record> Pager<R> {
             gaps,
             disputes: Disputes::default(),
             next_id: 0,
-            ask_whole: false,
+            explore_secs: None,
             oldest_row: None,
             n_answers: 0,
             thrown_away: DefectCounts::default(),
@@ -347,6 +353,7 @@ impl<R: Record> Pager<R> {
                 self.note_edge(position, Some(first));
             }
         } else if lane.whole && profile.cadence.is_some() {
+            self.halve(first.epoch().since(lane.lower), profile);
             self.hand_back(&lane, first, unit);
         } else {
             lane.descend(first, n_received, profile);
@@ -384,6 +391,12 @@ impl<R: Record> Pager<R> {
         self.put_back(Span { range, shares_start: lane.bottom_edge.is_some(), shares_end: true });
     }
 
+    /// Looks for the end of a silence in half of what is left, unless a page shows as much.
+    fn halve(&mut self, left_secs: i64, profile: &Profile) {
+        let half = self.explore_secs.map(|_| left_secs / 2);
+        self.explore_secs = half.filter(|half| *half > profile.page_secs());
+    }
+
     fn put_back(&mut self, span: Span) {
         self.uncut.push(span);
         self.uncut.sort_unstable_by_key(|span| span.range);
@@ -404,7 +417,10 @@ impl<R: Record> Pager<R> {
             self.note_edge(position, None);
         }
         if !witnessed {
-            self.ask_whole = true;
+            match self.explore_secs {
+                None => self.explore_secs = Some(i64::MAX),
+                Some(asked) => self.halve(asked, profile),
+            }
             if profile.continuous == Some(true) {
                 self.gaps.note_silent_answer(range);
             }
@@ -458,12 +474,20 @@ impl<R: Record> Pager<R> {
             events.push(self.conflict(conflict.kept.epoch(), kept, refused));
         }
         events.extend(self.disputes.settle(&page).map(Event::Withdrawn));
-        if !self.gaps.take_check(asked, &page) {
+        let heard = self.gaps.take_check(asked, &page);
+        let Some(first) = page.records.first().map(Record::epoch) else { return };
+        if heard.silences.is_empty() {
             return;
         }
-        let Some(first) = page.records.first() else { return };
-        // Rows that the first answer left out are kept like any others.
-        if let Some(range) = EpochRange::new(first.epoch(), asked.end()) {
+        // An answer shows the newest rows; of what lies before them it says nothing.
+        let before =
+            |silence: &EpochRange| EpochRange::new(silence.start(), silence.end().min(first));
+        for rest in heard.silences.iter().filter_map(before) {
+            self.put_back(Span::from(rest));
+        }
+        // Rows that an earlier answer left out are kept like any others.
+        if let Some(range) = EpochRange::new(first, asked.end()) {
+            self.gaps.note_proved(range);
             let n_duplicates = page.n_duplicates;
             events.push(Event::Proved { range, rows: page.records, n_duplicates });
         }
@@ -517,12 +541,17 @@ impl<R: Record> Pager<R> {
         if self.uncut.is_empty() {
             return None;
         }
-        let exploring = profile.cadence.is_none() || std::mem::take(&mut self.ask_whole);
-        if exploring && profile.cadence.is_none() && !self.lanes.is_empty() {
+        let exploring = profile.cadence.is_none() || self.explore_secs.is_some();
+        if exploring && !self.lanes.is_empty() {
             return None; // one explorer at a time: its answer says how to cut the rest
         }
         let at = if profile.cadence.is_none() { self.uncut.len() - 1 } else { 0 };
-        let span = self.uncut.remove(at);
+        let mut span = self.uncut.remove(at);
+        let asked_secs = self.explore_secs.filter(|_| profile.cadence.is_some());
+        if let Some((low, high)) = asked_secs.and_then(|secs| span.split(secs, profile)) {
+            self.uncut.insert(at, high);
+            span = low;
+        }
         let floor = self.scope.range.start();
         let (lane, rest) = Lane::cut(span, exploring, profile, floor);
         if let Some(rest) = rest {

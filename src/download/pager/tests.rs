@@ -75,6 +75,8 @@ fn scope(missing: &[EpochRange], is_oldest: bool) -> Scope {
         is_oldest,
         first_held: None,
         recheck: Vec::new(),
+        older: Vec::new(),
+        settled_before: Epoch::new(T0 + 1_000_000),
         kept: RangeSet::new(),
     }
 }

@@ -49,7 +49,14 @@ fn a_sound_partition_counts() {
         sidecar.findings = vec![Finding::warning(FindingKind::OffGrid, "a", "b", "c")];
         let class = GapClass::WithinPage;
         let (start, end) = (Epoch::new(START + 10), Epoch::new(START + 20));
-        sidecar.gaps = vec![Gap { start, end, missing_estimate: 1, class }];
+        sidecar.gaps = vec![Gap {
+            start,
+            end,
+            missing_estimate: 1,
+            class,
+            asked_first: None,
+            asked_last: None,
+        }];
     });
     assert_eq!(standing.watermark, Some(Epoch::new(START + 1000)));
     assert_eq!(standing.first, Some(Epoch::new(START)));
@@ -69,7 +76,14 @@ fn an_unexplained_gap_stops_the_watermark() {
     let standing = standing(|sidecar| {
         let (start, end) = (Epoch::new(START + 10), Epoch::new(START + 20));
         let class = GapClass::Unexplained;
-        sidecar.gaps = vec![Gap { start, end, missing_estimate: 1, class }];
+        sidecar.gaps = vec![Gap {
+            start,
+            end,
+            missing_estimate: 1,
+            class,
+            asked_first: None,
+            asked_last: None,
+        }];
     });
     assert_eq!(standing.watermark, Some(Epoch::new(START + 10)));
     assert_eq!(standing.stopped_by.map(|stop| stop.reason), Some(StopReason::UnexplainedGap));

@@ -153,6 +153,8 @@ fn silence_that_the_sidecar_of_the_file_hides_is_asked() {
         end: Epoch::new(MARCH + end),
         missing_estimate: 1,
         class: GapClass::WithinPage,
+        asked_first: None,
+        asked_last: None,
     };
     let silent = Examined { gaps: vec![gap(10, 20), gap(50, 60)], ..whole() };
     let listing = Sidecar { gaps: vec![gap(10, 20)], ..sidecar() };

@@ -50,7 +50,14 @@ fn a_second_of_a_gap_is_of_its_class() {
     let mut sample = Sample::ticks();
     let (start, end) = (second(10_001), second(10_006));
     for class in [GapClass::Unexplained, GapClass::WithinPage, GapClass::MarketClosed] {
-        sample.sidecar.gaps = vec![Gap { start, end, missing_estimate: 2, class }];
+        sample.sidecar.gaps = vec![Gap {
+            start,
+            end,
+            missing_estimate: 2,
+            class,
+            asked_first: None,
+            asked_last: None,
+        }];
         sample.publish(&archive);
         let found = ask(&archive, None, second(10_003));
         assert_eq!(found.verdict, Verdict::Gap(class));
@@ -167,7 +174,14 @@ fn contradictions_are_named() {
         &|archive, mut sample| {
             let (start, end) = (second(19_000), second(21_000));
             let class = GapClass::WithinPage;
-            sample.sidecar.gaps = vec![Gap { start, end, missing_estimate: 2, class }];
+            sample.sidecar.gaps = vec![Gap {
+                start,
+                end,
+                missing_estimate: 2,
+                class,
+                asked_first: None,
+                asked_last: None,
+            }];
             sample.publish(archive);
         },
         "inside the gap",

@@ -58,10 +58,18 @@ impl Threshold {
     pub(super) fn is_exceeded_by(&self, silence: &Silence) -> bool {
         match self {
             Self::Everywhere { half_secs } => silence.distance_secs.saturating_mul(2) > *half_secs,
+            Self::ByHour(_) => silence.distance_secs > self.secs_at(silence),
+        }
+    }
+
+    /// The distance from which on a silence that begins when this one does is a gap.
+    pub(super) fn secs_at(&self, silence: &Silence) -> i64 {
+        match self {
+            Self::Everywhere { half_secs } => half_secs / 2,
             Self::ByHour(secs) => {
                 // The interval began with the row before the first silent second.
                 let from = silence.range.end().plus(-silence.distance_secs);
-                silence.distance_secs > secs[hour_of_week(from)]
+                secs[hour_of_week(from)]
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::domain::{Epoch, EpochRange, GapClass, SilenceFacts};
 
+use super::cadence::Threshold;
 use super::longest::Silence;
 
 const SECS_PER_DAY: i64 = 86_400;
@@ -13,6 +14,13 @@ const WEEKEND_START: i64 = 4 * SECS_PER_DAY + 20 * 3600;
 
 /// A market does not close for less than half an hour.
 const MIN_CLOSED_SECS: i64 = 1800;
+/// What is no longer than so many times the threshold of its hour of the week is what the series is
+/// used to.
+const USUAL_THRESHOLDS: i64 = 20;
+/// Nor is a silence this short anything unusual.
+const USUAL_SECS: i64 = 600;
+/// No week-end with its holidays is longer: where nobody told the hours, this silence has no reason.
+const LONGEST_CLOSED_SECS: i64 = 4 * SECS_PER_DAY;
 /// Sessions end at the same time of day, give or take the last quote.
 const SESSION_TOLERANCE_SECS: i64 = 900;
 /// A gap at the same time on so many other days is the end of a session.
@@ -22,27 +30,57 @@ const MIN_OTHER_DAYS: usize = 3;
 pub(super) struct Classes<'a> {
     silence: &'a SilenceFacts,
     continuous: bool,
+    /// What the rows of this file show to be usual, whatever threshold was chosen.
+    usual: Threshold,
     /// Where the silences of a closed market's length begin, ascending.
     long_starts: Vec<Epoch>,
 }
 
 impl<'a> Classes<'a> {
     /// `continuous` tells whether the series is quoted day and night, week-ends included.
-    pub(super) fn new(silence: &'a SilenceFacts, continuous: bool, gaps: &[Silence]) -> Self {
+    pub(super) fn new(
+        silence: &'a SilenceFacts,
+        continuous: bool,
+        usual: Threshold,
+        gaps: &[Silence],
+    ) -> Self {
         let long = gaps.iter().filter(|gap| gap.range.len_secs() >= MIN_CLOSED_SECS);
-        Self { silence, continuous, long_starts: long.map(|gap| gap.range.start()).collect() }
+        let long_starts = long.map(|gap| gap.range.start()).collect();
+        Self { silence, continuous, usual, long_starts }
     }
 
     /// The first of the classes that fits.
-    pub(super) fn of(&self, gap: EpochRange) -> GapClass {
+    pub(super) fn of(&self, silence: &Silence) -> GapClass {
+        let (gap, known) = (silence.range, self.silence);
+        let has_settled = || known.clock.is_some_and(|clock| clock.has_settled(gap.end()));
         if !self.continuous && self.is_market_closed(gap) {
             GapClass::MarketClosed
-        } else if self.silence.confirmed.covers(gap) {
+        } else if known.before_first_row.covers(gap) {
+            GapClass::BeforeFirstRow
+        } else if known.confirmed.covers(gap) {
             GapClass::ConfirmedBySource
-        } else if self.silence.doubted.intersects(gap) {
+        } else if known.doubted.intersects(gap) || self.is_too_long(silence) {
             GapClass::Unexplained
+        } else if known.silent.covers(gap) {
+            if has_settled() { GapClass::ConfirmedBySource } else { GapClass::Silent }
         } else {
             GapClass::WithinPage
+        }
+    }
+
+    /// Tells whether the market is open and silent for longer than the series is used to be.
+    pub(super) fn is_too_long(&self, silence: &Silence) -> bool {
+        let usual = self.usual.secs_at(silence).saturating_mul(USUAL_THRESHOLDS).max(USUAL_SECS);
+        if silence.distance_secs <= usual {
+            return false;
+        }
+        let told = || self.silence.hours.as_ref().and_then(|hours| hours.explains(silence.range));
+        match self.continuous {
+            true => true,
+            false => match told() {
+                Some(is_closed) => !is_closed,
+                None => silence.distance_secs > LONGEST_CLOSED_SECS,
+            },
         }
     }
 

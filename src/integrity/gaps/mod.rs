@@ -53,6 +53,9 @@ pub struct GapsSeen {
     /// for ticks intervals over 10 s between two rows, for candles intervals over the granularity,
     /// each counted once however many bars are missing in it.
     pub gaps_detected: u64,
+    /// Those of them that nothing explains and that are longer than the series is used to be silent
+    /// while its market is open.
+    pub feed_silent: RangeSet,
     /// Whether there were more gaps than `gaps` can list; it then holds the longest.
     pub is_cut: bool,
 }
@@ -126,25 +129,33 @@ impl<'a> GapFinder<'a> {
             (Some(interval), _) => Some(interval),
             (None, _) => learned_interval(),
         };
-        let threshold = self.threshold.take().unwrap_or_else(|| match interval {
+        let learned = |interval| match interval {
             Some(interval) => Threshold::of_interval(interval),
             None => self.cadence.threshold_by_hour(),
-        });
+        };
+        let usual = learned(self.interval_secs.or_else(learned_interval));
+        let threshold = self.threshold.take().unwrap_or_else(|| learned(interval));
         let is_cut = self.longest.longest_dropped() > threshold.least_secs();
         let mut silences = self.longest.into_silences();
         silences.retain(|silence| threshold.is_exceeded_by(silence));
         let estimate = Estimate::new(interval, &self.cadence, &silences);
         let continuous =
             self.silence.continuous.unwrap_or_else(|| self.cadence.has_rows_on_saturdays());
-        let classes = Classes::new(self.silence, continuous, &silences);
+        let classes = Classes::new(self.silence, continuous, usual, &silences);
         let gap = |silence: &Silence| Gap {
             start: silence.range.start(),
             end: silence.range.end(),
             missing_estimate: estimate.missing(silence),
-            class: classes.of(silence.range),
+            class: classes.of(silence),
+            asked_first: None,
+            asked_last: None,
         };
-        let gaps = silences.iter().map(gap).collect();
-        GapsSeen { gaps, gaps_detected: self.gaps_detected, is_cut }
+        let gaps: Vec<Gap> = silences.iter().map(gap).collect();
+        let too_long = silences.iter().zip(&gaps).filter(|(silence, gap)| {
+            gap.class == GapClass::Unexplained && classes.is_too_long(silence)
+        });
+        let feed_silent = too_long.map(|(silence, _)| silence.range).collect();
+        GapsSeen { gaps, gaps_detected: self.gaps_detected, feed_silent, is_cut }
     }
 
     fn push(&mut self, epoch: Epoch) {

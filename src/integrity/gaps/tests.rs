@@ -203,8 +203,50 @@ fn a_class_is_the_first_that_fits() {
     assert_eq!(class(true, &all, &all), GapClass::ConfirmedBySource);
     assert_eq!(class(true, &most, &all), GapClass::Unexplained);
     assert_eq!(class(true, &[], &most), GapClass::Unexplained);
-    assert_eq!(class(true, &[], &[(end, end + 5)]), GapClass::WithinPage);
-    assert_eq!(class(true, &most, &[]), GapClass::WithinPage);
+    assert_eq!(class(true, &[], &[(end, end + 5)]), GapClass::Unexplained, "two hours");
+}
+
+/// The class of a silence of so many seconds in ticks every two seconds, one second after midnight
+/// of a Tuesday.
+fn class_of(secs: i64, silence: &SilenceFacts) -> GapClass {
+    let from = month_start() + 2 * DAY;
+    let rows = (0..1000).map(|i| from - 2 * i).rev().chain([from + secs, from + secs + 2]);
+    let found = find(Kind::Ticks, rows, None, silence);
+    found.gaps[0].class
+}
+
+#[test]
+fn silence_needs_a_reason_that_fits_its_length() {
+    let open = SilenceFacts { continuous: Some(true), ..every_two_secs() };
+    // Twenty thresholds of 3 s are less than ten minutes.
+    assert_eq!(class_of(600, &open), GapClass::WithinPage);
+    assert_eq!(class_of(601, &open), GapClass::Unexplained);
+    // A chosen threshold says what is listed, not what is usual.
+    let chosen = SilenceFacts { gap_threshold_secs: Some(500), ..open.clone() };
+    assert_eq!(class_of(601, &chosen), GapClass::Unexplained);
+    let slow = SilenceFacts { interval_secs: Some(60), ..open.clone() };
+    assert_eq!(class_of(1800, &slow), GapClass::WithinPage);
+    assert_eq!(class_of(1801, &slow), GapClass::Unexplained);
+    // Where nobody told the hours, no more than a long week-end may be a closed market.
+    let unknown = SilenceFacts { continuous: Some(false), ..every_two_secs() };
+    assert_eq!(class_of(3 * DAY, &unknown), GapClass::WithinPage);
+    assert_eq!(class_of(5 * DAY, &unknown), GapClass::Unexplained);
+}
+
+#[test]
+fn silence_that_was_asked_twice_is_believed_when_it_is_old() {
+    let from = month_start() + 2 * DAY;
+    let asked = |now| SilenceFacts {
+        silent: set(&[(from + 1, from + 600)]),
+        clock: Some(crate::domain::SettleClock { now: Epoch::new(now), lag_secs: DAY }),
+        continuous: Some(true),
+        ..every_two_secs()
+    };
+    assert_eq!(class_of(600, &asked(from + DAY)), GapClass::Silent);
+    assert_eq!(class_of(600, &asked(from + 600 + DAY)), GapClass::ConfirmedBySource);
+    // However old: one run does not confirm what is unusual.
+    let long = SilenceFacts { silent: set(&[(from + 1, from + 700)]), ..asked(from + 9 * DAY) };
+    assert_eq!(class_of(700, &long), GapClass::Unexplained);
 }
 
 #[test]

@@ -41,6 +41,8 @@ fn one_lost_tick_shows_at_fixed_cadence() {
             end: lost.plus(interval),
             missing_estimate: 1,
             class: GapClass::WithinPage,
+            asked_first: None,
+            asked_last: None,
         };
         assert_eq!(gaps_of(&archive), [gap], "{symbol}");
         // Three in a row, and the last of all.
@@ -102,7 +104,7 @@ fn the_sidecar_holds_what_a_class_was_derived_from() {
     };
     // One pause on one day is no pattern: only the hours that were told explain it.
     assert_eq!(class(Some(rules(Some(hours_with(true))))), GapClass::MarketClosed);
-    assert_eq!(class(Some(rules(Some(hours_with(false))))), GapClass::WithinPage);
+    assert_eq!(class(Some(rules(Some(hours_with(false))))), GapClass::Unexplained);
     assert_eq!(class(Some(rules(None))), GapClass::WithinPage);
     assert_eq!(class(None), GapClass::WithinPage);
 }
@@ -150,7 +152,7 @@ fn what_was_told_outranks_what_is_usual() {
             odd_days: Vec::new(),
         });
     }
-    assert_eq!(class(Some(always)), GapClass::WithinPage);
+    assert_eq!(class(Some(always)), GapClass::Unexplained);
     // Hours of other days say nothing: there the usual counts.
     assert_eq!(class(Some(hours_with(true))), GapClass::MarketClosed);
 }

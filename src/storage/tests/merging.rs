@@ -117,6 +117,7 @@ fn a_doubted_silence_is_confirmed_by_the_next_run_that_asks() {
     stage(&store, range(0, 30), &[tick(8, 1.0), tick(20, 1.0)]);
     let mut doubting = publication();
     doubting.silence.doubted = RangeSet::from(range(10, 20));
+    doubting.silence.clock = Some(SettleClock { now: doubting.server_now, lag_secs: 60 });
     let published = publish_with(&store, &doubting).unwrap();
     assert_eq!(published.gaps[0].class, GapClass::Unexplained);
     let unexplained = load(&store).unwrap().unexplained;

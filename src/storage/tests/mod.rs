@@ -25,7 +25,7 @@ use super::read::{PartitionFile, RowStream};
 use super::*;
 use crate::domain::{
     EpochRange, Finding, FindingKind, Gap, GapClass, Inspection, Kind, Month, Publication,
-    SegmentNotes, Series, SeriesLocks, SilenceFacts, Tick,
+    SegmentNotes, Series, SeriesLocks, SettleClock, SilenceFacts, Tick,
 };
 use crate::format::Sidecar;
 
@@ -49,11 +49,19 @@ impl PartitionInspector for FakeInspector {
         assert!(file.is_file(), "the file has its name when it is inspected");
         let mut inspection = Inspection { gaps_detected: 7, ..Inspection::default() };
         for range in self.gaps.lock().unwrap().iter() {
-            let is_confirmed = silence.confirmed.covers(*range);
+            let asked = [&silence.confirmed, &silence.silent];
+            let is_confirmed = asked.iter().any(|asked| asked.covers(*range));
             let class =
                 if is_confirmed { GapClass::ConfirmedBySource } else { GapClass::Unexplained };
             let (start, end) = (range.start(), range.end());
-            inspection.gaps.push(Gap { start, end, missing_estimate: 1, class });
+            inspection.gaps.push(Gap {
+                start,
+                end,
+                missing_estimate: 1,
+                class,
+                asked_first: None,
+                asked_last: None,
+            });
             if !is_confirmed {
                 let kind = FindingKind::UnexplainedGap;
                 inspection.findings.push(Finding::warning(kind, key, "rows", range));

@@ -104,7 +104,14 @@ fn every_verdict_has_its_sentence() {
     let gap = |class| {
         move |found: &mut Explanation| {
             found.verdict = Verdict::Gap(class);
-            found.gap = Some(Gap { start: at(-2), end: at(3), missing_estimate: 2, class });
+            found.gap = Some(Gap {
+                start: at(-2),
+                end: at(3),
+                missing_estimate: 2,
+                class,
+                asked_first: None,
+                asked_last: None,
+            });
         }
     };
     let (from, none) =

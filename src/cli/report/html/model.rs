@@ -156,7 +156,11 @@ fn tiles(facts: &Facts<'_>) -> Vec<Tile> {
         series.iter().fold(0_u64, |sum, found| sum.saturating_add(of(&found.standing)))
     };
     let unexplained = sum(|standing| standing.gaps.unexplained);
-    let explained = sum(|s| s.gaps.confirmed_by_source + s.gaps.within_page + s.gaps.market_closed);
+    let explained = sum(|s| {
+        let gaps = s.gaps;
+        let asked = gaps.silent + gaps.confirmed_by_source + gaps.within_page;
+        asked + gaps.before_first_row + gaps.market_closed
+    });
     let (errors, warnings) = (sum(|s| s.findings.error), sum(|s| s.findings.warning));
     let n_problems = facts.problems().len() as u64;
     let class = |n: u64, bad: &'static str| if n == 0 { "good" } else { bad };

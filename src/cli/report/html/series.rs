@@ -242,10 +242,12 @@ fn day_rows_say(window: Option<EpochRange>) -> (String, String) {
 }
 
 /// The classes, what needs a look first.
-const CLASSES: [(GapClass, &str, &str); 4] = [
+const CLASSES: [(GapClass, &str, &str); 6] = [
     (GapClass::Unexplained, "unexplained", "nothing says why"),
+    (GapClass::Silent, "silent", "asked twice in one run, and once more when it is older"),
     (GapClass::ConfirmedBySource, "confirmed by the source", "asked again by itself, and silent"),
     (GapClass::WithinPage, "within a page", "inside one well-formed answer"),
+    (GapClass::BeforeFirstRow, "before the first row", "the series had not begun"),
     (GapClass::MarketClosed, "market closed", "week-ends and pauses between sessions"),
 ];
 
@@ -288,7 +290,8 @@ fn end(gap: &Gap) -> String {
 
 /// The largest gaps that opening hours do not explain.
 fn largest(gaps: &[&Gap]) -> Listed<GapView> {
-    let is_open = |gap: &&&Gap| gap.class != GapClass::MarketClosed;
+    let is_open =
+        |gap: &&&Gap| !matches!(gap.class, GapClass::MarketClosed | GapClass::BeforeFirstRow);
     let mut open: Vec<&Gap> = gaps.iter().filter(is_open).copied().collect();
     open.sort_by_key(|gap| (std::cmp::Reverse(length(gap)), gap.start));
     let view = |gap: &Gap| GapView {

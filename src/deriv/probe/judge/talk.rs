@@ -13,6 +13,9 @@ use crate::domain::Judged;
 /// Farther off than this, the clock of the machine misleads whoever reads its log.
 const MAX_SKEW_MILLIS: i64 = 2_000;
 
+/// A source that is farther ahead is not believed by downloads.
+const MAX_AGREEING_MILLIS: i64 = 3_600_000;
+
 /// Slower than this, a page takes longer than it should.
 const SLOW: Duration = Duration::from_secs(2);
 
@@ -60,6 +63,14 @@ pub(in super::super) fn clock(server: i64, sent_millis: i64, received_millis: i6
     let ahead = ahead_at_least.midpoint(ahead_at_most);
     let direction = if ahead < 0 { "behind" } else { "ahead" };
     let seen = format!("{:.1} s {direction}", ahead.abs() as f64 / 1000.0);
+    if ahead_at_most < -MAX_AGREEING_MILLIS {
+        return Judged::differs(
+            seen,
+            "the source is more than an hour ahead of this machine: while this machine's clock can \
+             be right, downloads stop at its time and seal nothing; set the clock, or wait until \
+             the source's is right",
+        );
+    }
     if ahead_at_most < -MAX_SKEW_MILLIS || ahead_at_least > MAX_SKEW_MILLIS {
         return Judged::differs(
             seen,

@@ -45,6 +45,7 @@ fn clocks_are_judged_by_what_is_certain() {
     check(&talk::clock(100, 100_000, 101_000), OK, "0.0 s ahead");
     check(&talk::clock(100, 102_000, 102_100), OK, "s ahead");
     check(&talk::clock(100, 103_100, 103_200), DIFFERS, "s ahead");
+    check(&talk::clock(3_800, 100_000, 100_100), DIFFERS, "s behind");
     check(&talk::clock(100, 97_000, 97_900), DIFFERS, "s behind");
     // A slow answer tells less, so it accuses nobody.
     check(&talk::clock(100, 95_000, 105_000), OK, "");

@@ -12,6 +12,7 @@ mod layers;
 mod listing;
 pub mod look;
 mod origins;
+pub mod paths;
 mod repair;
 mod shape;
 mod share;
@@ -256,6 +257,7 @@ impl Typed {
         let mut cli = Cli::from_arg_matches(&matches).map_err(no_line)?;
         let origins = answers.origins();
         let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
+        paths::check(&command, inner, &origins)?;
         let listed = listing::of(&command, inner, &origins);
         cli.download.what.jobs = layers.file.map(|file| file.jobs).unwrap_or_default();
         Ok(Parsed { cli, origins, listed })

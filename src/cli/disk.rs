@@ -60,6 +60,19 @@ pub(super) fn refusal(kind: ErrorKind, output: &Path) -> Refusal {
     Refusal { problem, hint }
 }
 
+/// The file system knows no file locks, or refuses them: without them two runs could write one
+/// series at once.
+pub(super) fn no_locks(output: &Path) -> Refusal {
+    let output = output.display();
+    Refusal {
+        problem: "files cannot be locked there",
+        hint: format!(
+            "keep `{output}` on a local disk, or turn locks on where it is mounted (NFS: without \
+             `nolock`, and with the lock service running)"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::{Judged, Probe, StoreError};
 use crate::storage::FolderProbe;
 
-use super::disk::refusal;
+use super::disk::{Refusal, no_locks, refusal};
 use super::report::text::size;
 use super::settings::source::DoctorSettings;
 use super::wiring::outside;
@@ -67,7 +67,11 @@ pub(super) fn judge(facts: &MachineFacts, proxy: Option<&str>) -> Vec<Probe> {
     vec![
         Probe::new("output", "the folder of the archive can be written", written(output, folder)),
         Probe::new("free_space", "there is room for years of ticks", room(folder)),
-        Probe::new("file_locks", "a locked file is locked for other processes", locks(folder)),
+        Probe::new(
+            "file_locks",
+            "a locked file is locked for other processes",
+            locks(output, folder),
+        ),
         Probe::new("hard_links", "a file can have two names", links(folder)),
         Probe::new("file_names", "names differ by upper and lower case", names(folder)),
         Probe::new(
@@ -121,11 +125,16 @@ fn room(folder: &FolderProbe) -> Judged {
 
 const NOT_WRITTEN: &str = "no file could be written there";
 
-fn locks(folder: &FolderProbe) -> Judged {
-    match folder.locks {
+fn locks(output: &Path, folder: &FolderProbe) -> Judged {
+    match &folder.locks {
         None => Judged::skipped(NOT_WRITTEN),
-        Some(true) => Judged::ok("yes"),
-        Some(false) => Judged::differs(
+        Some(Ok(true)) => Judged::ok("yes"),
+        // What a run says of it, for it ends there.
+        Some(Err(error)) => {
+            let Refusal { problem, hint } = no_locks(output);
+            Judged::failed(format!("{problem}: {error}"), hint)
+        }
+        Some(Ok(false)) => Judged::differs(
             "no",
             "two runs could write one series at once; keep the archive on a local disk",
         ),
@@ -210,7 +219,7 @@ mod tests {
             existed: true,
             write: Ok(()),
             links: Some(true),
-            locks: Some(true),
+            locks: Some(Ok(true)),
             case_matters: Some(true),
             free_bytes: Some(1 << 40),
         }
@@ -249,7 +258,12 @@ mod tests {
     fn each_shortcoming_has_its_row() {
         let none: [&str; 0] = [];
         let of = |folder| bad(&facts(folder));
-        assert_eq!(of(FolderProbe { locks: Some(false), ..good() }), ["file_locks"]);
+        assert_eq!(of(FolderProbe { locks: Some(Ok(false)), ..good() }), ["file_locks"]);
+        // ENOLCK, as NFS says without its lock service.
+        let no_lock = || Some(Err(io::Error::from_raw_os_error(37)));
+        assert_eq!(of(FolderProbe { locks: no_lock(), ..good() }), ["file_locks"]);
+        let judged = locks(Path::new("data"), &FolderProbe { locks: no_lock(), ..good() });
+        assert!(format!("{judged:?}").contains("local disk"), "{judged:?}");
         assert_eq!(of(FolderProbe { links: Some(false), ..good() }), ["hard_links"]);
         assert_eq!(of(FolderProbe { case_matters: Some(false), ..good() }), ["file_names"]);
         assert_eq!(of(FolderProbe { free_bytes: Some(1 << 20), ..good() }), ["free_space"]);

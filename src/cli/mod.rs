@@ -135,9 +135,15 @@ fn said_by_clap(said: &clap::Error, arguments: &[OsString], session: &str) -> Ex
 /// Puts the configuration file and the variables below the command line.
 fn parsed(typed: Typed, variables: Variables) -> Result<Parsed, Failure> {
     let file = if typed.has_settings() {
-        let by_variable = || variables.get(CONFIG_VARIABLE).map(|(path, _)| PathBuf::from(path));
-        let named = typed.config().or_else(by_variable);
-        config::load(named.as_deref(), &Keys::all())?
+        let by_variable = || {
+            let (path, origin) = variables.get(CONFIG_VARIABLE)?;
+            Some((PathBuf::from(path), origin))
+        };
+        let named = typed.config().map(|path| (path, Origin::Flag)).or_else(by_variable);
+        if let Some((path, origin)) = &named {
+            args::paths::check_path(path.as_os_str(), &origin.place_of("config"))?;
+        }
+        config::load(named.as_ref().map(|(path, _)| path.as_path()), &Keys::all())?
     } else {
         None
     };

@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::deriv::{
     ApiVersion, DerivClient, DerivConfig, Endpoint, NetConnector, Proxy, Secret, check_trust_store,
 };
-use crate::domain::{Finding, PartitionKey, Series, SeriesLocks, SourceInfo, StoreError, Symbol};
+use crate::domain::{
+    Finding, PartitionKey, Series, SeriesLocks, Severity, SourceInfo, StoreError, Symbol,
+};
 use crate::download::{
     DownloadError, DownloadOptions, DownloadRequest, LocalClock, PartitionedDownloader, Plan,
     Summary, disk,
@@ -211,6 +213,23 @@ impl Adopter {
         }
         self.store.adopt(key)
     }
+}
+
+/// Tells whether a folder is an archive, or a cache that would become one.
+pub(super) fn holds_archive(root: &Path) -> bool {
+    integrity::holds_archive(root)
+}
+
+/// The series of which an archive holds anything, or held it once; nothing if something of it
+/// cannot be looked at, so that nobody knows.
+pub(super) fn series_known(root: &Path) -> Option<Vec<Series>> {
+    let (keys, findings) = integrity::present(root, &[]);
+    if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return None;
+    }
+    let mut series: Vec<_> = keys.into_iter().map(|key| key.series).collect();
+    series.dedup();
+    Some(series)
 }
 
 /// The partitions of which an archive holds a file, in order; `symbols` limits it to some.

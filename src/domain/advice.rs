@@ -27,8 +27,16 @@ words! {
         Download = "download",
         /// Take the newer prices of the source.
         AcceptRestatement = "accept_restatement",
-        /// Use the newer build that wrote the file.
-        Upgrade = "upgrade",
+        /// Download the month, whose lock then gets its whole sidecar back.
+        DownloadLocked = "download_locked",
+        /// Put the month back, ask for it again, or say that it is to be gone.
+        PutBack = "put_back",
+        /// Use the build that wrote the file, or write it again in a form that this one reads.
+        ReadElsewhere = "read_elsewhere",
+        /// End the other tool; the next run moves its file out of the way.
+        EndOtherTool = "end_other_tool",
+        /// Leave the symbol out of the job.
+        LeaveOut = "leave_out",
         /// Move it out of the folder.
         MoveOut = "move_out",
         /// Put what a link leads to in its place.
@@ -96,7 +104,27 @@ impl Advice {
                 Some(key) => format!("`{}` takes the newer prices", place.acceptance(key)),
                 None => "`--accept-restatement` takes the newer prices of a month".to_owned(),
             },
-            Self::Upgrade => "use the newer build that wrote it".to_owned(),
+            Self::DownloadLocked => match partition {
+                Some(key) => format!(
+                    "run `{}`: the sidecar is written again from the file and stays locked",
+                    place.download(key)
+                ),
+                None => "download its month once".to_owned(),
+            },
+            Self::PutBack => format!(
+                "put it back from a copy, or run `{}`; if it was removed on purpose, remove \
+                 `.titan/watermark.json` too, which the next run writes again",
+                repair("")
+            ),
+            Self::ReadElsewhere => "use the build that wrote it, or write it again with zstd or \
+                 snappy, `epoch` as int64 and prices as float64; until then it stays as it is"
+                .to_owned(),
+            Self::EndOtherTool => {
+                "end the Python tool; the next run over the series moves the file \
+                 to quarantine"
+                    .to_owned()
+            }
+            Self::LeaveOut => "nothing; leave it out of the job if you like".to_owned(),
             Self::MoveOut => "move it out of the folder".to_owned(),
             Self::ReplaceLink => "put what it leads to in its place".to_owned(),
             Self::CheckPermissions => "check its permissions, and what lies there".to_owned(),
@@ -105,7 +133,7 @@ impl Advice {
                     .to_owned()
             }
             Self::LookAtFile => {
-                "look at it; what it held is asked again by the next run over its month".to_owned()
+                "look at it, and delete it when you need it no more; no run deletes it".to_owned()
             }
             Self::OthersFirst => "deal with the findings of both files first".to_owned(),
         }

@@ -89,6 +89,10 @@ pub struct SourceFacts {
     /// By series, named as in paths: `R_100/ticks`, `R_100/candles_60`.
     #[serde(default)]
     pub series: BTreeMap<String, SeriesFacts>,
+    /// Symbols that the archive holds and the source no longer lists: since when, as far as a run
+    /// noticed, by the source's clock.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unlisted: BTreeMap<String, Epoch>,
     /// Opening hours by symbol, of markets that are not always open by their nature.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hours: BTreeMap<String, HoursFacts>,

@@ -62,6 +62,9 @@ pub struct StoredPartition {
     pub locked: bool,
     /// Why what is locked cannot be what it was, if its files show it at a glance.
     pub locked_problem: Option<String>,
+    /// Why this build cannot read the published files, if it cannot. They are left as they are,
+    /// like what is locked.
+    pub undecodable: Option<String>,
     /// Seconds answered by staged segments that are not published yet.
     pub staged: RangeSet,
     /// Those of them that the source was asked for; the others were saved from a damaged file.
@@ -392,6 +395,15 @@ pub enum StoreError {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it, to be read after its name.
+        problem: String,
+    },
+    /// A file is beyond this build: of a newer version, or of a codec or type that it cannot
+    /// decode. It may be as good as any, so nobody touches it.
+    #[error("`{}` {problem}; it stays as it is", path.display())]
+    Undecodable {
+        /// Which file.
+        path: PathBuf,
+        /// What this build cannot do with it, to be read after its name.
         problem: String,
     },
     /// The partition says that it must not be modified.

@@ -47,6 +47,14 @@ impl Epoch {
         if floor.0 == self.0 { floor } else { Self(floor.0 + step) }
     }
 
+    /// As ISO-8601 with the offset `+00:00`, which readers take that do not know a final `Z`.
+    pub fn to_iso_with_offset(self) -> String {
+        match self.to_utc() {
+            Some(utc) => utc.to_rfc3339_opts(SecondsFormat::Secs, false),
+            None => self.0.to_string(),
+        }
+    }
+
     /// Returns the UTC date and time, or `None` outside the years chrono can write.
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(self.0, 0)

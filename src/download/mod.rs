@@ -250,7 +250,7 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
         self.reporter.planned(&prepared.plan);
         let (plan, facts) = (prepared.plan.clone(), prepared.facts.clone());
         let before = prepared.stored.clone();
-        let notices = prepared.clock_doubt.map(ClockDoubt::finding).into_iter().collect();
+        let clocks = prepared.clock_doubt.map(ClockDoubt::finding);
         let engine = Engine::new(
             &self.source,
             &self.store,
@@ -271,12 +271,12 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             .map(|(id, (planned, before))| {
                 let series = &planned.key.series;
                 let wall = walls.get(series).map(|wall| (*wall, wall_doubts.get(series)));
-                let problem = before.locked_problem.as_deref();
-                let ended = outcomes.remove(&id).or_else(|| problem.map(broken_lock));
+                let ended = outcomes.remove(&id).or_else(|| left_alone(&before));
                 summarize(planned, &before, wall, ended)
             })
             .collect();
-        let failed_series = plan.failed_series;
+        let Plan { failed_series, mut notices, .. } = plan;
+        notices.extend(clocks);
         let believed = walls.iter().filter(|(series, _)| !wall_doubts.contains_key(series));
         let history_begins = believed
             .map(|(series, &Wall { offered_from: at, is_confirmed, .. })| {
@@ -287,8 +287,8 @@ impl<S: Source, P: Store> PartitionedDownloader<S, P> {
             ending,
             partitions,
             failed_series,
-            history_begins,
             notices,
+            history_begins,
             thrown_away,
             elapsed: started.elapsed(),
         })
@@ -360,13 +360,19 @@ fn still_owed(planned: &PlannedPartition, coverage: &Coverage, wall: Option<Wall
     owed
 }
 
-/// What is locked and cannot be what it was: said, and left as it is.
-fn broken_lock(problem: &str) -> Worked {
-    let outcome = PartitionOutcome::Failed(format!(
-        "it is locked and nothing was changed, but {problem}; put the file back, or take \
-         `locked` out of its sidecar and run `titan-download repair`"
-    ));
-    Worked { outcome, n_pages: 0, staged: RangeSet::new(), not_offered: None }
+/// What is locked and cannot be what it was, and what this build cannot read: said, and left as it
+/// is.
+fn left_alone(stored: &StoredPartition) -> Option<Worked> {
+    let why = match (&stored.undecodable, &stored.locked_problem) {
+        (Some(undecodable), _) => format!("undecodable: {undecodable}"),
+        (None, Some(problem)) => format!(
+            "it is locked and nothing was changed, but {problem}; put the file back, or take \
+             `locked` out of its sidecar and run `titan-download repair`"
+        ),
+        (None, None) => return None,
+    };
+    let outcome = PartitionOutcome::LeftAlone(why);
+    Some(Worked { outcome, n_pages: 0, staged: RangeSet::new(), not_offered: None })
 }
 
 /// The series of the orders, and all time.

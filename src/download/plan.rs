@@ -1,6 +1,8 @@
 //! Pure: wanted range minus proved coverage is the work list. Also what `--dry-run` shows.
 
-use crate::domain::{Epoch, EpochRange, Month, PartitionKey, PartitionState, RangeSet, Series};
+use crate::domain::{
+    Epoch, EpochRange, Finding, Month, PartitionKey, PartitionState, RangeSet, Series,
+};
 
 /// The window of time a person asks for; resolved against the source's clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +93,8 @@ pub struct Plan {
     pub failed_series: Vec<(Series, String)>,
     /// Where the history of series begins, of those of which it is known.
     pub begins: Vec<(Series, Epoch)>,
+    /// What a person should know of series for which nothing is to be done.
+    pub notices: Vec<Finding>,
     /// Estimate of the most bytes that all of it takes on disk at once, beside what is there.
     pub n_bytes: u64,
     /// Free bytes on that disk; `None` if that cannot be told.

@@ -1,6 +1,7 @@
 //! From a request to a plan: which series are on offer, what is proved already, where the wall is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::domain::{
-    Cadence, Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, GapClass,
-    Granularity, Instrument, Kind, MarketDataSource, Month, PartitionKey, PartitionState,
-    PartitionStore, RangeSet, Series, SeriesFacts, SettleClock, SourceError, SourceFacts,
-    SourceInfo, StoreError, StoreSpace, StoredPartition, Tick, Wall,
+    Advice, Cadence, Candle, CoverageState, Epoch, EpochRange, ErrorKind, FactsStore, Finding,
+    FindingKind, GapClass, Granularity, Instrument, Kind, MarketDataSource, Month, PartitionKey,
+    PartitionState, PartitionStore, RangeSet, Series, SeriesFacts, SettleClock, SourceError,
+    SourceFacts, SourceInfo, StoreError, StoreSpace, StoredPartition, Tick, Wall,
 };
 
 use super::clocks::{ClockDoubt, LocalClock};
@@ -124,6 +125,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
             partitions: Vec::new(),
             failed_series: Vec::new(),
             begins: Vec::new(),
+            notices: Vec::new(),
             n_bytes: 0,
             free_bytes: None,
         },
@@ -140,14 +142,19 @@ pub(super) async fn prepare<S: Source, P: Store>(
     let mut refusals = Refusals::default();
     for (Wanted { series, .. }, window) in request.wanted.iter().zip(windows) {
         let window = window.map_err(|error| chain(&error));
-        let both = window.and_then(|window| Ok((window, offered(series, &instruments)?)));
-        let (window, instrument) = match both {
-            Ok(both) => both,
-            Err(why) => {
+        let instrument = instruments.iter().find(|i| i.symbol == series.symbol);
+        let (window, instrument) = match (window, instrument) {
+            (Ok(window), Some(instrument)) => (window, instrument),
+            (Err(why), _) => {
                 prepared.plan.failed_series.push((series.clone(), why));
                 continue;
             }
+            (Ok(_), None) => {
+                prepared.take_unlisted(store, series, &instruments).await?;
+                continue;
+            }
         };
+        prepared.facts.unlisted.remove(series.symbol.as_str());
         let known = prepared.known(series);
         let remembered = known.wall;
         let cap = prepared.facts.page_cap.unwrap_or(options.assumed_page_cap);
@@ -202,6 +209,35 @@ impl Prepared {
         SeriesFacts { wall: known.wall.filter(|wall| wall.is_possible(self.clock.asked)), ..known }
     }
 
+    /// A series that is not listed and that the archive holds has ended: that is told once, with the
+    /// date, and nothing is asked for it. Any other is a name that nobody ever heard of. A list of
+    /// nothing is no answer.
+    async fn take_unlisted<P: Store>(
+        &mut self,
+        store: &Arc<P>,
+        series: &Series,
+        instruments: &[Instrument],
+    ) -> Result<(), StoreError> {
+        let held = series.clone();
+        let holds = move |store: &P| Ok(PartitionStore::<Tick>::rows_held(store, &held)?.is_some());
+        if instruments.is_empty() || !blocking(store, holds).await? {
+            self.plan.failed_series.push((series.clone(), unknown_symbol(series, instruments)));
+            return Ok(());
+        }
+        let now = self.clock.asked;
+        if let Entry::Vacant(unknown) = self.facts.unlisted.entry(series.symbol.to_string()) {
+            unknown.insert(now);
+            let expected = "a symbol that the source lists";
+            let found = format!(
+                "none since {now}; what is held of it stays, and nothing is asked for it any more"
+            );
+            let notice =
+                Finding::warning(FindingKind::NoLongerListed, &series.symbol, expected, found);
+            self.plan.notices.push(notice.advise(Advice::LeaveOut));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, series: &Series, planned: PlannedSeries) {
         if let Some(wall) = planned.wall {
             self.walls.insert(series.clone(), wall);
@@ -228,11 +264,9 @@ pub(super) fn fact_name(series: &Series) -> String {
     format!("{}/{}", series.symbol, series.kind.folder())
 }
 
-fn offered<'a>(series: &Series, instruments: &'a [Instrument]) -> Result<&'a Instrument, String> {
+/// Says that nobody ever heard of a symbol, and which one may have been meant.
+fn unknown_symbol(series: &Series, instruments: &[Instrument]) -> String {
     let wanted = series.symbol.as_str();
-    if let Some(instrument) = instruments.iter().find(|i| i.symbol == series.symbol) {
-        return Ok(instrument);
-    }
     let names = instruments.iter().map(|i| i.symbol.as_str());
     let distance = |name: &&str| {
         let letters = strsim::damerau_levenshtein(&name.to_lowercase(), &wanted.to_lowercase());
@@ -240,7 +274,7 @@ fn offered<'a>(series: &Series, instruments: &'a [Instrument]) -> Result<&'a Ins
     };
     let nearest = names.min_by_key(distance).filter(|name| distance(name).0 <= 3);
     let hint = nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
-    Err(format!("the source does not offer the symbol `{wanted}`{hint}"))
+    format!("the source does not offer the symbol `{wanted}`{hint}")
 }
 
 struct PlannedSeries {
@@ -301,7 +335,8 @@ impl<S: Source, P: Store> Planner<'_, S, P> {
                 continue;
             }
             let stored = self.load(&key).await?;
-            if stored.locked && self.options.accept_restatement.contains(&key) {
+            let is_locked = stored.locked && stored.undecodable.is_none();
+            if is_locked && self.options.accept_restatement.contains(&key) {
                 return Err(SeriesError::Locked(key));
             }
             if self.options.accept_restatement.contains(&key) && stored.restatement_accepted {

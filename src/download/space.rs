@@ -78,6 +78,7 @@ mod tests {
             partitions,
             failed_series: Vec::new(),
             begins: Vec::new(),
+            notices: Vec::new(),
             n_bytes: 0,
             free_bytes: None,
         };

@@ -71,6 +71,9 @@ pub enum PartitionOutcome {
     NotReached,
     /// The partition could not be worked on; the text is the whole chain of causes.
     Failed(String),
+    /// Its files are not for this run to touch, and not what a run can rely on; the text says why.
+    /// Running again changes nothing.
+    LeftAlone(String),
 }
 
 /// Where the history of a series begins.

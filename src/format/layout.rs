@@ -5,8 +5,29 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Month, PartitionKey, Series, Symbol};
 
+/// Ends the name of everything in quarantine, so that readers that look for partitions or sidecars
+/// everywhere find none there.
+pub const SET_ASIDE: &str = ".set-aside";
+
 /// The folder that is ours; everything outside it belongs to the user and other readers.
 const PRIVATE: &str = ".titan";
+
+/// Ends the name of the rows that an adoption left out, in quarantine.
+pub const ROWS_SUFFIX: &str = ".rows.csv";
+
+/// Tells whether a file in quarantine holds the rows that an adoption left out.
+pub fn is_rows_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.strip_suffix(SET_ASIDE).is_some_and(|name| name.ends_with(ROWS_SUFFIX))
+}
+
+/// Tells whether a file in a series folder is one that the Python tool had not finished:
+/// `2026-10.inc.parquet`, `2026-10.tmp.parquet`, `2026-10.tmp.metadata.json`.
+pub fn is_transient(name: &str) -> bool {
+    let Some((month, rest)) = name.split_once('.') else { return false };
+    let endings = ["inc.parquet", "tmp.parquet", "inc.metadata.json", "tmp.metadata.json"];
+    endings.contains(&rest) && month.parse::<Month>().is_ok()
+}
 
 /// Knows where everything of one archive lies.
 #[derive(Debug, Clone, PartialEq, Eq)]

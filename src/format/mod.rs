@@ -4,6 +4,7 @@
 //! rows that both carry. Nothing here opens a partition: `storage` writes with it, `integrity`
 //! reads with it, each with its own code.
 
+pub mod codecs;
 pub mod digest;
 pub mod footer;
 pub mod guard;
@@ -25,3 +26,14 @@ pub use standing::{MonthSeen, SidecarSeen, Standing, WatermarkFile};
 ///
 /// Kept in footer and sidecar. It moves only with an entry in the CHANGELOG.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// The version that a JSON file of ours names, if it is newer than `known`: the rest of it may have
+/// any form.
+pub fn newer_version(bytes: &[u8], known: u32) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        format_version: u64,
+    }
+    let said: Versioned = serde_json::from_slice(bytes).ok()?;
+    Some(said.format_version).filter(|version| *version > u64::from(known))
+}

@@ -2,14 +2,15 @@
 //! readers that have no Parquet library.
 //!
 //! Pure: whoever reads the folder says what was found there. What cannot be believed is a problem
-//! and proves nothing. Nothing of ours ever reads the file back to decide something.
+//! and proves nothing. The file is read back for one purpose: to name what was published once and
+//! is not there any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Gap, GapClass, Kind, Month, MonthProof,
+    Coverage, CoverageState, Epoch, EpochRange, Gap, GapClass, Kind, Month, MonthProof, PartitionKey,
     PartitionState, Series, Severity, Stop, Watermark,
 };
 
@@ -33,7 +34,8 @@ pub enum SidecarSeen {
     Read(Box<Sidecar>),
 }
 
-/// One partition as it was found; at least one of its two files is there.
+/// One partition as it was found. Where neither of its two files is there, it is one that was
+/// published once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MonthSeen {
     /// Which month.
@@ -45,9 +47,17 @@ pub struct MonthSeen {
 }
 
 impl MonthSeen {
+    /// A partition of which nothing is there any more.
+    pub fn gone(month: Month) -> Self {
+        Self { month, sidecar: SidecarSeen::Missing, file_size: None }
+    }
+
     /// Tells why this partition proves nothing, if it does not; to be read after its name.
     pub fn problem(&self, series: &Series) -> Option<String> {
         let sidecar = match &self.sidecar {
+            SidecarSeen::Missing if self.file_size.is_none() => {
+                return Some("its files are gone".to_owned());
+            }
             SidecarSeen::Missing => return Some("its sidecar is missing".to_owned()),
             SidecarSeen::Unreadable(why) => return Some(format!("its sidecar is unusable: {why}")),
             SidecarSeen::Read(sidecar) => sidecar,
@@ -205,7 +215,7 @@ pub struct Standing {
     pub rows: u64,
     /// Bytes of the Parquet files.
     pub bytes: u64,
-    /// The months on disk as `YYYY-MM`, ascending.
+    /// The months as `YYYY-MM`, ascending: those on disk, and those whose files are gone.
     pub months: Vec<String>,
     /// Their states.
     pub state: StateCounts,
@@ -343,6 +353,18 @@ impl WatermarkFile {
         }
         let newest = self.series.values().filter_map(|standing| standing.published_at).max();
         self.updated_at = newest.map(|epoch| epoch.to_string());
+    }
+
+    /// Every partition that it names, whether it is still there or not.
+    pub fn partitions(&self) -> BTreeSet<PartitionKey> {
+        let of_series = |(name, standing): (&String, &Standing)| {
+            let (symbol, kind) = name.split_once('/')?;
+            let series = Series { symbol: symbol.parse().ok()?, kind: kind.parse().ok()? };
+            let months = standing.months.iter().filter_map(|text| text.parse::<Month>().ok());
+            let key = |month| PartitionKey { series: series.clone(), month };
+            Some(months.map(key).collect::<Vec<_>>())
+        };
+        self.series.iter().filter_map(of_series).flatten().collect()
     }
 
     /// The bytes of the file: two-space JSON and a final line break.

@@ -18,6 +18,8 @@ pub(crate) struct Looked<'a> {
     pub(crate) examined: &'a Examined,
     /// The sidecar, if there is one that can be read.
     pub(crate) sidecar: Option<&'a Sidecar>,
+    /// Whether there is one that only a newer version of this program can read.
+    pub(crate) is_sidecar_newer: bool,
     /// Whether the file has the hash that the sidecar says.
     pub(crate) has_said_hash: bool,
     /// All that was found.
@@ -123,8 +125,11 @@ impl Looked<'_> {
     /// Why nobody may touch it.
     fn left_alone(&self) -> Option<String> {
         let is_newer = |version: Option<u32>| version.is_some_and(|v| v > FORMAT_VERSION);
-        if self.examined.is_too_new || is_newer(self.sidecar.and_then(|s| s.format_version)) {
+        if self.is_sidecar_newer || is_newer(self.sidecar.and_then(|s| s.format_version)) {
             return Some("a newer version of this program wrote it".to_owned());
+        }
+        if self.examined.is_undecodable {
+            return Some("this build cannot read it, which says nothing against it".to_owned());
         }
         let is_foreign = self.examined.is_foreign && self.own_sidecar().is_none();
         is_foreign.then(|| "another tool wrote it; `titan-download adopt` takes it over".to_owned())
@@ -298,6 +303,7 @@ pub(crate) fn orphan(key: &PartitionKey, sidecar: Option<&Sidecar>) -> Evidence 
         key,
         examined: &examined,
         sidecar,
+        is_sidecar_newer: false,
         has_said_hash: false,
         findings: &[],
         contradicted: RangeSet::new(),

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use arrow_schema::Schema;
+
 use crate::domain::{
     Advice, Candle, Epoch, Finding, FindingKind, Gap, Kind, PartitionKey, RangeSet, SilenceFacts,
     Tick,
 };
+use crate::format::schema::schema_of;
 use crate::format::{Footer, FooterError};
 
 use super::checks::footer::{check_declared_rows, check_footer, check_rows_of_footer};
@@ -46,8 +49,8 @@ pub(crate) struct Subject<'a> {
 pub(crate) struct Examined {
     /// Whether the file carries no footer of ours.
     pub(crate) is_foreign: bool,
-    /// Whether a newer version of this program wrote it.
-    pub(crate) is_too_new: bool,
+    /// Whether this build cannot read it: then nothing is said against it.
+    pub(crate) is_undecodable: bool,
     /// What it says of itself, if that can be read.
     pub(crate) footer: Option<Footer>,
     /// The rows it says it has, if it is a Parquet file at all.
@@ -94,12 +97,21 @@ impl Examined {
         let file = match ParquetFile::open(path) {
             Ok(file) => file,
             Err(error) => {
-                self.findings.push(unreadable(place, &error));
+                self.is_undecodable = error.is_inability();
+                self.findings.push(unreadable(place, &error).in_partition(key));
                 return None;
             }
         };
         self.declared_rows = Some(file.declared_rows());
         let writer = self.take_footer(place, key, &file);
+        let other_type = other_type(key.series.kind, file.schema());
+        if let (Writer::Foreign, Some(found)) = (writer, other_type) {
+            self.is_undecodable = true;
+            self.findings.push(beyond(place, found).in_partition(key));
+        }
+        if self.is_undecodable {
+            return None;
+        }
         self.findings.extend(check_schema(place, key.series.kind, file.schema(), writer));
         Some(file)
     }
@@ -115,15 +127,15 @@ impl Examined {
                 self.is_foreign = true;
                 return Writer::Foreign;
             }
+            Err(FooterError::TooNew(version)) => {
+                self.is_undecodable = true;
+                let found = format!("it has the format version {version} of a newer one");
+                self.findings.push(beyond(place, found).in_partition(key));
+            }
             Err(error) => {
-                self.is_too_new = matches!(error, FooterError::TooNew(_));
                 let expected = "a footer this build can read";
                 let finding = Finding::error(FindingKind::FooterMismatch, place, expected, &error);
-                let advice = match error {
-                    FooterError::TooNew(_) => Advice::Upgrade,
-                    _ => Advice::RepairRows,
-                };
-                self.findings.push(finding.advise(advice));
+                self.findings.push(finding.advise(Advice::RepairRows));
             }
         }
         Writer::Ours
@@ -279,8 +291,26 @@ impl ClaimedSilence<'_> {
 
 fn unreadable(place: &str, error: &ReadError) -> Finding {
     let kind = match error {
+        error if error.is_inability() => return beyond(place, error),
         ReadError::Nulls(_) | ReadError::Column(_) => FindingKind::Schema,
         _ => FindingKind::Unreadable,
     };
     Finding::error(kind, place, "a whole Parquet file", shown(error)).advise(Advice::RepairRows)
+}
+
+/// Says that this build cannot read a file, which is no fault of the file.
+pub(crate) fn beyond(place: &str, found: impl std::fmt::Display) -> Finding {
+    let expected = "a file that this build can read";
+    let finding = Finding::error(FindingKind::Undecodable, place, expected, shown(found));
+    finding.advise(Advice::ReadElsewhere)
+}
+
+/// The first column of a partition that is there and of another type.
+fn other_type(kind: Kind, found: &Schema) -> Option<String> {
+    let wanted = schema_of(kind);
+    let mut fields = wanted.fields().iter().filter_map(|field| {
+        Some((field.data_type().clone(), found.field_with_name(field.name()).ok()?))
+    });
+    let (_, other) = fields.find(|(wanted, found)| *wanted != *found.data_type())?;
+    Some(format!("its column `{}` is of type {}", shown(other.name()), other.data_type()))
 }

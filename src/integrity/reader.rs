@@ -4,7 +4,7 @@
 //! it is, the answer is a value or a [`ReadError`], in memory that does not grow with the file.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use arrow_array::{Array, Float64Array, Int64Array, RecordBatch};
@@ -18,9 +18,10 @@ use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::statistics::Statistics;
 use sha2::{Digest, Sha256};
 
+use crate::format::codecs::unknown_codec;
 use crate::format::digest::hex;
 use crate::format::schema::EPOCH;
-use crate::format::{Footer, FooterError, Sidecar, guarded};
+use crate::format::{FORMAT_VERSION, Footer, FooterError, Sidecar, guarded, newer_version};
 
 use super::record::CheckedRecord;
 
@@ -54,12 +55,23 @@ pub(crate) enum ReadError {
     Column(&'static str),
     #[error("column `{0}` holds nulls")]
     Nulls(&'static str),
+    #[error("{0}, which this build cannot decode")]
+    Undecodable(String),
+    #[error("it has the format version {0} of a newer version of this program")]
+    Newer(u64),
     #[error("it is so damaged that the Parquet reader gave up on it")]
     Panicked,
     #[error("it is {0} bytes long, more than any sidecar")]
     TooLong(u64),
     #[error("it is no sidecar: {0}")]
     Json(#[from] serde_json::Error),
+}
+
+impl ReadError {
+    /// Tells whether this build is to blame and not the file.
+    pub(crate) fn is_inability(&self) -> bool {
+        matches!(self, Self::Undecodable(_) | Self::Newer(_) | Self::Parquet(ParquetError::NYI(_)))
+    }
 }
 
 /// An opened Parquet file whose rows have not been read yet.
@@ -74,10 +86,20 @@ impl ParquetFile {
         // A schema of Arrow's own, embedded in the file, could reinterpret the columns that
         // other readers see; only what Parquet itself says counts.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let is_encrypted = ends_encrypted(&file);
         let builder = without_panic(|| {
             Ok(ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)?)
-        })?;
-        Ok(Self { builder })
+        });
+        let builder = match builder {
+            Err(_) if is_encrypted => {
+                return Err(ReadError::Undecodable("it is encrypted".to_owned()));
+            }
+            builder => builder?,
+        };
+        match unknown_codec(builder.metadata()) {
+            Some(codec) => Err(ReadError::Undecodable(format!("it is compressed with {codec}"))),
+            None => Ok(Self { builder }),
+        }
     }
 
     /// The columns the file says it has.
@@ -172,7 +194,10 @@ pub(crate) fn read_sidecar(path: &Path) -> Result<Option<Sidecar>, ReadError> {
     }
     let mut bytes = Vec::new();
     file.take(MAX_SIDECAR_BYTES).read_to_end(&mut bytes)?;
-    Ok(Some(Sidecar::from_json(&bytes)?))
+    match (Sidecar::from_json(&bytes), newer_version(&bytes, FORMAT_VERSION)) {
+        (Err(_), Some(version)) => Err(ReadError::Newer(version)),
+        (sidecar, _) => Ok(Some(sidecar?)),
+    }
 }
 
 /// SHA-256 of a whole file, lower-case hex.
@@ -189,6 +214,13 @@ pub(crate) fn hash_file(path: &Path) -> io::Result<String> {
         };
         hash.update(&buffer[..n_read]);
     }
+}
+
+/// Tells whether a file ends as Parquet files do whose footer is encrypted.
+fn ends_encrypted(mut file: &File) -> bool {
+    let mut magic = [0; 4];
+    let read = file.seek(io::SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"PARE"
 }
 
 fn open_file(path: &Path) -> Result<File, ReadError> {

@@ -297,7 +297,7 @@ fn a_footer_in_another_form_is_found() {
     assert_eq!(with("coverage", &|_| "garbage".into()), [K::FooterMismatch]);
     assert_eq!(with("coverage", &|_| " ".repeat(2 << 20)), [K::FooterMismatch]);
     assert_eq!(with("record_count", &|n| format!("+{n}")), [K::FooterMismatch]);
-    assert_eq!(with("format_version", &|_| "2".into()), [K::FooterMismatch]);
+    assert_eq!(with("format_version", &|_| "2".into()), [K::Undecodable]);
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn sidecars_that_disagree_are_found() {
     assert_eq!(found(|s| s.data_type = "candles".into()), [SidecarMismatch]);
     assert_eq!(found(|s| s.granularity = Some(60)), [SidecarMismatch]);
     assert_eq!(found(|s| s.schema_version = "2".into()), [SidecarMismatch]);
-    assert_eq!(found(|s| s.format_version = Some(2)), [SidecarMismatch]);
+    assert_eq!(found(|s| s.format_version = Some(2)), [K::Undecodable]);
     assert_eq!(found(|s| s.format_version = None), [SidecarMismatch]);
     assert_eq!(found(|s| s.month = Some("2026-04".into())), [SidecarMismatch]);
     assert_eq!(found(|s| s.pip_size = None), [SidecarMismatch]);

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Mutex;
@@ -19,9 +20,9 @@ use super::against::compare;
 use super::checks::shown;
 use super::checks::sidecar::{SidecarPromises, check_sidecar};
 use super::evidence::{Looked, orphan, ticks_of};
-use super::examine::{Examined, Subject, examine, examine_footer};
+use super::examine::{Examined, Subject, beyond, examine, examine_footer};
 use super::options::{Depth, VerifyOptions};
-use super::reader::{hash_file, read_sidecar};
+use super::reader::{ReadError, hash_file, read_sidecar};
 use super::report::{GapCounts, PartitionReport, Report};
 use super::survey::Staged;
 use super::walk::{Place, walk, without_parquet};
@@ -48,14 +49,18 @@ pub fn assess(root: &Path, options: &VerifyOptions) -> (Report, Vec<Evidence>) {
     let is_wanted = |place: &Place| !options.is_left_out(&place.key);
     let (partitions, orphans): (Vec<_>, Vec<_>) =
         walked.places.into_iter().filter(is_wanted).partition(|place| place.has_parquet);
+    let gone = walked.gone.into_iter().filter(|key| !options.is_left_out(key));
+    let gone: Vec<PartitionKey> = gone.collect();
     let mut findings = walked.findings;
+    findings.extend(gone.iter().map(missing));
     findings
         .extend(orphans.iter().map(|place| without_parquet(&place.key, &sidecar_path(&place.key))));
     let checked = on_threads(options.threads, &partitions, |place: &Place| {
         verify_partition(&layout, &place.key, options)
     });
     let mut reports = Vec::with_capacity(checked.len());
-    let mut evidence: BTreeMap<PartitionKey, Evidence> = BTreeMap::new();
+    let mut evidence: BTreeMap<PartitionKey, Evidence> =
+        gone.iter().map(|key| (key.clone(), vanished(key))).collect();
     for place in &orphans {
         let sidecar = read_sidecar(&layout.sidecar(&place.key)).ok().flatten();
         evidence.insert(place.key.clone(), orphan(&place.key, sidecar.as_ref()));
@@ -102,10 +107,24 @@ pub fn contents(root: &Path, symbols: &[Symbol]) -> (Vec<PartitionKey>, Vec<Find
     (places.map(|place| place.key).collect(), walked.findings)
 }
 
-/// As [`contents`], with the partitions that have a sidecar alone, or answers that wait.
+/// Tells whether a folder is an archive, or a cache of another tool that would become one: it has
+/// our private folder, or a partition. What cannot be looked at may be one.
+pub fn holds_archive(root: &Path) -> bool {
+    let layout = Layout::new(root);
+    let is_absent =
+        |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    match fs::symlink_metadata(layout.private_dir()) {
+        Err(error) if is_absent(&error) => !present(root, &[]).0.is_empty(),
+        _ => true,
+    }
+}
+
+/// As [`contents`], with the partitions that have a sidecar alone, or answers that wait, and those
+/// that were published once and of which nothing is there any more.
 pub fn present(root: &Path, symbols: &[Symbol]) -> (Vec<PartitionKey>, Vec<Finding>) {
     let walked = walk(&Layout::new(root), symbols);
     let mut keys = walked.staged;
+    keys.extend(walked.gone);
     keys.extend(walked.places.into_iter().map(|place| place.key));
     (keys.into_iter().collect(), walked.findings)
 }
@@ -164,15 +183,19 @@ fn verify_partition(
         Depth::Full | Depth::Deep => examine(&subject),
     };
     let mut findings = std::mem::take(&mut examined.findings);
-    if examined.is_foreign {
+    if examined.is_foreign && !examined.is_undecodable {
         findings.push(inherited(&place));
     }
     findings.extend(examined.footer.as_ref().and_then(|footer| taken_over(&place, footer)));
+    let is_sidecar_newer = matches!(read, Err(ReadError::Newer(_)));
     match &read {
+        // Nothing can be held against a file that this build cannot read.
+        Ok(_) if examined.is_undecodable => {}
         Ok(Some(sidecar)) => {
             findings.extend(sidecar_findings(key, &path, &examined, sidecar, options.depth));
         }
         Ok(None) => findings.push(without_sidecar(&place, examined.is_foreign)),
+        Err(error) if error.is_inability() => findings.push(beyond(&sidecar_path(key), error)),
         Err(error) => {
             let subject = sidecar_path(key);
             let expected = "a readable sidecar";
@@ -196,6 +219,7 @@ fn verify_partition(
         key,
         examined: &examined,
         sidecar,
+        is_sidecar_newer,
         has_said_hash: says_hash && !findings.iter().any(|f| f.kind == FindingKind::FileHash),
         findings: &findings,
         contradicted: compared.of_candles,
@@ -328,6 +352,20 @@ fn remembered_silence(sidecar: &Sidecar) -> SilenceFacts {
         hours: rules.hours,
         ..SilenceFacts::default()
     }
+}
+
+fn missing(key: &PartitionKey) -> Finding {
+    let expected = "the partition that was published once, as `.titan/watermark.json` remembers";
+    let found = "neither its file nor its sidecar";
+    Finding::error(FindingKind::PartitionMissing, parquet_path(key), expected, found)
+        .in_partition(key)
+        .advise(Advice::PutBack)
+}
+
+/// Nothing tells which of its seconds it held, so the month is asked for as a whole.
+fn vanished(key: &PartitionKey) -> Evidence {
+    let doubt = Doubt { reason: AskReason::Damaged, range: key.month.range() };
+    Evidence { doubts: vec![doubt], ..Evidence::unknown(key.clone()) }
 }
 
 fn inherited(place: &str) -> Finding {

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{Advice, Finding, FindingKind, Kind, Month, PartitionKey, Series, Symbol};
 use crate::format::Layout;
+use crate::format::layout::{is_rows_file, is_transient};
 
 use super::checks::shown;
+use super::known::{is_gone, remembered};
 use super::survey::Staged;
 
 /// How the names of unfinished files end.
@@ -21,9 +23,6 @@ const DRAFT_SUFFIX: &str = ".titan-tmp";
 
 /// Folders below the quarantine; deeper ones are not ours.
 const QUARANTINE_DEPTH: usize = 4;
-
-/// Files in quarantine that are named; the others are counted.
-const MAX_NAMED_SET_ASIDE: usize = 100;
 
 /// One place where a partition is, or where its sidecar says one should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,13 +39,18 @@ pub(crate) struct Walk {
     pub(crate) places: Vec<Place>,
     /// The partitions for which something waits: answers, or the draft of a run that ended.
     pub(crate) staged: BTreeSet<PartitionKey>,
+    /// The partitions that were published once, as far as the archive remembers, and of which
+    /// nothing is there any more. Ascending.
+    pub(crate) gone: Vec<PartitionKey>,
+    /// All that were published once, as far as the archive remembers.
+    remembered: BTreeSet<PartitionKey>,
     /// What is no partition.
     pub(crate) findings: Vec<Finding>,
 }
 
 /// Lists the partitions under a root; `symbols` limits it to some, none means all.
 pub(crate) fn walk(layout: &Layout, symbols: &[Symbol]) -> Walk {
-    let mut walk = Walk::default();
+    let mut walk = Walk { remembered: remembered(layout), ..Walk::default() };
     let root = layout.root();
     for name in walk.entries(root, &root.display().to_string()) {
         let Some(symbol) = name.to_str().and_then(|name| name.parse::<Symbol>().ok()) else {
@@ -54,18 +58,29 @@ pub(crate) fn walk(layout: &Layout, symbols: &[Symbol]) -> Walk {
         };
         let wanted = symbols.is_empty() || symbols.contains(&symbol);
         if wanted && root.join(symbol.as_str()).is_dir() {
-            walk.symbol(layout, &symbol);
+            walk.symbol(layout, &symbol, !symbols.is_empty());
         }
     }
+    let is_wanted =
+        |key: &&PartitionKey| symbols.is_empty() || symbols.contains(&key.series.symbol);
+    let gone = walk.remembered.iter().filter(is_wanted).filter(|key| is_gone(layout, key));
+    walk.gone = gone.cloned().collect();
     walk.staging(layout, symbols);
     walk.quarantine(layout);
     walk
 }
 
 impl Walk {
-    fn symbol(&mut self, layout: &Layout, symbol: &Symbol) {
+    fn symbol(&mut self, layout: &Layout, symbol: &Symbol, is_asked_for: bool) {
         let folder = layout.root().join(symbol.as_str());
         self.link(&folder, symbol.as_str());
+        if !is_asked_for && self.is_closed_stranger(layout, symbol) {
+            let expected = "a folder that can be listed, if it is one of the archive";
+            let found = "one that is closed to this user and of which the archive knows nothing";
+            let finding = Finding::warning(FindingKind::Stranger, symbol, expected, found);
+            self.findings.push(finding);
+            return;
+        }
         for name in self.entries(&folder, symbol.as_str()) {
             let shown_path = || format!("{symbol}/{}", shown(name.display()));
             match name.to_str().and_then(|name| name.parse::<Kind>().ok()) {
@@ -73,6 +88,25 @@ impl Walk {
                 None => self.stranger(&shown_path(), &name),
             }
         }
+    }
+
+    /// Tells whether a folder that cannot be listed is nothing of the archive: it remembers no
+    /// partition there, and no run ever locked a series of that name.
+    fn is_closed_stranger(&self, layout: &Layout, symbol: &Symbol) -> bool {
+        let listed = fs::read_dir(layout.root().join(symbol.as_str()));
+        if !listed.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
+            return false;
+        }
+        let locks = fs::read_dir(layout.locks_dir());
+        // Who may not look into the locks cannot tell, unless there are none.
+        let may_be_locked = match locks {
+            Ok(entries) => entries.flatten().any(|entry| {
+                let name = entry.file_name();
+                name.to_str().is_some_and(|name| name.starts_with(&format!("{symbol}.")))
+            }),
+            Err(error) => error.kind() != io::ErrorKind::NotFound && self.remembered.is_empty(),
+        };
+        !may_be_locked && self.remembered.iter().all(|key| key.series.symbol != *symbol)
     }
 
     fn series(&mut self, layout: &Layout, series: &Series) {
@@ -107,6 +141,10 @@ impl Walk {
         let finding = if ends_with(DRAFT_SUFFIX) {
             let found = "the unfinished file of a run that ended, or of one at work";
             Finding::info(FindingKind::Leftover, path, expected, found).advise(Advice::Repair)
+        } else if name.to_str().is_some_and(is_transient) {
+            let found = "an unfinished file of the Python tool, that other readers take for data";
+            Finding::warning(FindingKind::Stranger, path, expected, found)
+                .advise(Advice::EndOtherTool)
         } else if ends_with(".parquet") {
             let found = "a Parquet file that is no partition, but that other readers take for one";
             Finding::warning(FindingKind::Stranger, path, expected, found).advise(Advice::MoveOut)
@@ -170,33 +208,26 @@ impl Walk {
         }
     }
 
-    /// Tells of what was set aside.
+    /// Tells of what was set aside, in one line: it waits for a person for as long as it takes. Rows
+    /// that an adoption left out are told where the partition is, and lie there for good.
     fn quarantine(&mut self, layout: &Layout) {
         let root = layout.quarantine_dir();
         let mut files = Vec::new();
         list_files(&root, QUARANTINE_DEPTH, &mut files);
+        files.retain(|file| !is_rows_file(file));
         files.sort_unstable();
+        let Some(first) = files.first() else { return };
+        let relative = |path: &Path| {
+            let path = path.strip_prefix(layout.root()).unwrap_or(path);
+            shown(path.display())
+        };
+        let found = match files.len() {
+            1 => format!("`{}`", relative(first)),
+            n => format!("{n} files, the first `{}`", relative(first)),
+        };
         let expected = "nothing set aside";
-        for file in files.iter().take(MAX_NAMED_SET_ASIDE) {
-            let path = file.strip_prefix(layout.root()).unwrap_or(file);
-            let finding = Finding::info(
-                FindingKind::Leftover,
-                shown(path.display()),
-                expected,
-                "a file that could not be trusted",
-            );
-            self.findings.push(finding.advise(Advice::LookAtFile));
-        }
-        if let Some(more) = files.len().checked_sub(MAX_NAMED_SET_ASIDE).filter(|more| *more > 0) {
-            let found = format!("{more} files more");
-            let path = root.strip_prefix(layout.root()).unwrap_or(&root);
-            self.findings.push(Finding::info(
-                FindingKind::Leftover,
-                path.display(),
-                expected,
-                found,
-            ));
-        }
+        let finding = Finding::info(FindingKind::Leftover, relative(&root), expected, found);
+        self.findings.push(finding.advise(Advice::LookAtFile));
     }
 
     /// Names in a folder, ascending; a folder that cannot be listed is a finding.

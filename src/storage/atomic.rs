@@ -114,11 +114,28 @@ pub(super) fn write_file(target: &Path, unique: &str, bytes: &[u8]) -> Result<()
     draft.rename()?.sync_dir()
 }
 
-/// Moves a file that cannot be trusted out of the way, durably. The folder of `to` must exist.
+/// Moves a file that cannot be trusted out of the way, durably. The folder of `to` must exist. A
+/// folder of the archive may lie on another file system: then the file is copied, and removed only
+/// once the copy is durable.
 pub(super) fn move_aside(from: &Path, to: &Path) -> Result<(), StoreError> {
-    rename(from, to)?;
+    match rename(from, to) {
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::CrossesDevices => {
+            move_across(from, to)?;
+        }
+        renamed => renamed?,
+    }
     sync_dir(parent_of(to))?;
     sync_dir(parent_of(from))
+}
+
+fn move_across(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let mut file = File::open(from).map_err(io_error("open", from))?;
+    // A stopped move leaves a draft that the sweep of the folder, or this, takes away.
+    let draft = Draft::create(to, "moving")?;
+    std::io::copy(&mut file, &mut draft.writer()?).map_err(io_error("write", draft.path()))?;
+    draft.sync()?;
+    draft.rename()?.sync_dir()?;
+    remove_if_any(from)
 }
 
 /// Gives a file a second name, durably, where the file system knows such links, else a copy. A file
@@ -363,6 +380,22 @@ mod tests {
         assert_eq!(names(other.path()), ["kept"]);
         keep(&dir.path().join("nothing"), &other.path().join("none"), "3").unwrap();
         assert_eq!(names(other.path()), ["kept"]);
+    }
+
+    /// `/dev/shm` is a file system of its own wherever it is there.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_moves_to_another_file_system() {
+        let Ok(there) = tempfile::tempdir_in("/dev/shm") else { return };
+        let here = tempfile::tempdir().unwrap();
+        let (from, to) = (there.path().join("a.parquet"), here.path().join("a.parquet.set-aside"));
+        fs::write(&from, "rows").unwrap();
+        // What a stopped move left behind is in nobody's way.
+        fs::write(here.path().join(".a.parquet.set-aside.moving.titan-tmp"), "ro").unwrap();
+        move_aside(&from, &to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "rows");
+        assert_eq!((names(there.path()).len(), names(here.path()).len()), (0, 1));
+        assert!(move_aside(&from, &to).is_err(), "there is nothing to move");
     }
 
     #[test]

@@ -16,6 +16,11 @@ pub(super) fn io_error(
     move |source| StoreError::Io { doing, path, source }
 }
 
+/// `path` is beyond this build; `problem` is read after its name.
+pub(super) fn undecodable(path: &Path, problem: impl Into<String>) -> StoreError {
+    StoreError::Undecodable { path: path.to_path_buf(), problem: problem.into() }
+}
+
 /// `path` is not what it must be; `problem` is read after its name.
 pub(super) fn damaged(path: &Path, problem: impl Into<String>) -> StoreError {
     StoreError::Damaged { path: path.to_path_buf(), problem: problem.into() }
@@ -29,6 +34,10 @@ pub(super) fn write_error(path: &Path, error: ParquetError) -> StoreError {
 /// Tells a failing disk from bytes that are no Parquet file.
 pub(super) fn read_error(path: &Path, error: ParquetError) -> StoreError {
     let text = error.to_string();
+    // The library knows what it is and cannot read it.
+    if let ParquetError::NYI(what) = &error {
+        return undecodable(path, format!("cannot be decoded by this build: {what}"));
+    }
     let source = into_io(error);
     // Decoders wrap what they cannot decode into an `io::Error` too, but without an OS code.
     if source.raw_os_error().is_some() {

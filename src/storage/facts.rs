@@ -1,7 +1,8 @@
 //! `source-facts.json`: what was learned of each endpoint, kept from run to run.
 //!
 //! Facts only save requests, so a file that cannot be read is never fatal: it counts as empty and
-//! is set aside when the next facts are saved. Facts of other endpoints are kept as they are.
+//! is set aside when the next facts are saved. Facts of other endpoints are kept as they are, and a
+//! file of a newer version as a whole: the run then works without, and learns for itself alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{FactsStore, SourceFacts, StoreError};
+use crate::format::newer_version;
 
 use super::errors::io_error;
 use super::staging::read_if_any;
@@ -39,7 +41,7 @@ impl FactsStore for ParquetStore {
             Ok(Some(file)) => file,
             Ok(None) => return SourceFacts::default(),
             Err(reason) => {
-                tracing::warn!(path = %path.display(), reason, "what was learned of the source is not used");
+                tracing::warn!(path = %path.display(), %reason, "what was learned of the source is not used");
                 return SourceFacts::default();
             }
         };
@@ -59,7 +61,9 @@ impl FactsStore for ParquetStore {
         lock.lock().map_err(io_error("lock", &lock_path))?;
         let mut file = match read(&path) {
             Ok(file) => file.unwrap_or_default(),
-            Err(reason) => {
+            // What is not used was told when it was read.
+            Err(Unread::Newer(_)) => return Ok(()),
+            Err(Unread::Useless(reason)) => {
                 let [target] = self.quarantine_places(Path::new(""), ["source-facts.json"])?;
                 tracing::warn!(path = %path.display(), reason, target = %target.display(), "set aside");
                 atomic::move_aside(&path, &target)?;
@@ -74,16 +78,28 @@ impl FactsStore for ParquetStore {
     }
 }
 
-fn read(path: &Path) -> Result<Option<FactsFile>, String> {
-    let bytes = match read_if_any(path) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+/// Why the file is not used.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    /// A newer build wrote it.
+    #[error("it has the format version {0} of a newer version of this program, and stays as it is")]
+    Newer(u64),
+    /// It says nothing to anybody.
+    #[error("{0}")]
+    Useless(String),
+}
+
+fn read(path: &Path) -> Result<Option<FactsFile>, Unread> {
+    let useless = |error: &dyn std::fmt::Display| Unread::Useless(error.to_string());
+    let Some(bytes) = read_if_any(path).map_err(|error| useless(&error))? else {
+        return Ok(None);
     };
-    let file: FactsFile = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    if file.format_version == FACTS_VERSION {
-        Ok(Some(file))
-    } else {
-        Err(format!("format version {}", file.format_version))
+    if let Some(version) = newer_version(&bytes, FACTS_VERSION) {
+        return Err(Unread::Newer(version));
+    }
+    let file: FactsFile = serde_json::from_slice(&bytes).map_err(|error| useless(&error))?;
+    match file.format_version {
+        FACTS_VERSION => Ok(Some(file)),
+        other => Err(Unread::Useless(format!("format version {other}"))),
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::{EpochRange, Finding, FindingKind, FindingState, PartitionKey, StoreError};
 use crate::format::Sidecar;
+use crate::format::layout::SET_ASIDE;
 
 use super::ParquetStore;
 use super::atomic;
@@ -44,8 +45,8 @@ fn kept_before(dir: &Path, file: &Path) -> Result<Option<PathBuf>, StoreError> {
     let Ok(size) = fs::metadata(file).map(|metadata| metadata.len()) else { return Ok(None) };
     for path in list(dir)? {
         let other = file_name(&path);
-        let is_named =
-            other.starts_with(&format!("{month}.")) && other.ends_with(&format!(".{rest}"));
+        let is_named = other.starts_with(&format!("{month}."))
+            && other.ends_with(&format!(".{rest}{SET_ASIDE}"));
         let is_as_long = || fs::metadata(&path).is_ok_and(|metadata| metadata.len() == size);
         if is_named && is_as_long() && file_sha256(&path)? == file_sha256(file)? {
             return Ok(Some(path));

@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Epoch, Series, SeriesLocks, StoreError};
 
 use super::errors::io_error;
-use super::{ParquetStore, atomic, watermark};
+use super::{ParquetStore, atomic, tidy, watermark};
 
 /// The series that this store has locked.
 pub(super) type HeldSeries = Arc<Mutex<HashSet<Series>>>;
+
+/// What was being done where a lock is refused, as errors say it.
+pub const LOCKING: &str = "lock";
 
 /// An owner record is one short line.
 const MAX_RECORD_BYTES: u64 = 1024;
@@ -76,10 +79,11 @@ impl SeriesLocks for ParquetStore {
                     owner: read_owner(file),
                 });
             }
-            Err(TryLockError::Error(error)) => return Err(io_error("lock", &path)(error)),
+            Err(TryLockError::Error(error)) => return Err(io_error(LOCKING, &path)(error)),
         }
         write_owner(&mut file, self.started).map_err(io_error("write", &path))?;
         held(&self.held).insert(series.clone());
+        tidy::tidy(self, series);
         // A run that was killed may have left it behind what it published.
         watermark::refresh(self, series);
         Ok(SeriesGuard { file, series: series.clone(), held: self.held.clone() })

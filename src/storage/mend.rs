@@ -69,7 +69,7 @@ fn judge<R: Record>(remains: &Remains<'_>, key: &PartitionKey) -> Result<(), Sto
             let problem = damaged(path, "has lost its footer");
             return remains.give_up::<R>(FindingKind::FooterMismatch, &problem);
         }
-        Err(Unusable::TooNew(error) | Unusable::Unknown(error)) => return Err(error),
+        Err(Unusable::Undecodable(error) | Unusable::Unknown(error)) => return Err(error),
     };
     if file.footer.key != *key {
         let problem = damaged(path, format!("is the file of {} by its footer", file.footer.key));

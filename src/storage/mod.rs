@@ -18,6 +18,7 @@
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 //! | `stop`, `space` | the switch that ends long work; room on the disk |
 //! | `aside` | small files in which a run tells others of itself |
+//! | `tidy` | what other readers would take for a partition gets another name |
 //! | `watermark` | up to where each series is proved, for other readers |
 
 mod adopt;
@@ -45,6 +46,7 @@ mod steps;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod watermark;
 
 use std::collections::HashSet;
@@ -61,6 +63,7 @@ use crate::domain::{
     StoredPartition, Tick,
 };
 use crate::format::Layout;
+use crate::format::layout::SET_ASIDE;
 use crate::format::schema::price_columns;
 
 use atomic::Draft;
@@ -74,7 +77,7 @@ use stop::Stop;
 pub use adopt::{Adoption, Fate};
 pub use aside::SmallFiles;
 pub use encode::{Compression, InvalidCompression};
-pub use lock::{SeriesGuard, host_name};
+pub use lock::{LOCKING, SeriesGuard, host_name};
 pub use probe::{FolderProbe, lock_holders, probe_folder};
 
 /// Rows per row group unless told otherwise: small enough for memory, large enough for size.
@@ -281,16 +284,21 @@ impl ParquetStore {
     }
 
     /// Free places in quarantine, all with one number: `2026-03.parquet` becomes
-    /// `2026-03.1.parquet`, then `2026-03.2.parquet`.
+    /// `2026-03.1.parquet.set-aside`, then `2026-03.2.parquet.set-aside`.
     fn quarantine_places<const N: usize>(
         &self,
         folder: &Path,
         names: [&str; N],
     ) -> Result<[PathBuf; N], StoreError> {
+        free_places(&self.quarantine_folder(folder)?, &names)
+    }
+
+    /// A folder in quarantine, made if need be.
+    fn quarantine_folder(&self, folder: &Path) -> Result<PathBuf, StoreError> {
         self.make_private_dirs()?;
         let dir = self.layout.quarantine_dir().join(folder);
         self.make_dir_inside(&dir)?;
-        free_places(&dir, &names)
+        Ok(dir)
     }
 
     /// Tells whether [`adopt`](Self::adopt) has anything to do or to tell. Reads no row.
@@ -386,6 +394,23 @@ impl<R: Record> PartitionStore<R> for ParquetStore {
     }
 }
 
+/// The first places in `dir` for a file and its sidecar, both with one number; of a sidecar that is
+/// not there, a stopped run may have taken the place before.
+fn free_pair(
+    dir: &Path,
+    [parquet, sidecar]: [&str; 2],
+    has_sidecar: bool,
+) -> Result<[PathBuf; 2], StoreError> {
+    let is_free = |place: &Path| fs::symlink_metadata(place).is_err();
+    for n in 1u32.. {
+        let places = numbered_places(dir, [parquet, sidecar], n);
+        if is_free(&places[0]) && (!has_sidecar || is_free(&places[1])) {
+            return Ok(places);
+        }
+    }
+    Err(damaged(dir, "is full"))
+}
+
 /// The first places in `dir`, all with one number, where nothing lies yet.
 fn free_places<N: AsRef<str>, const M: usize>(
     dir: &Path,
@@ -403,7 +428,7 @@ fn free_places<N: AsRef<str>, const M: usize>(
 fn numbered_places<const M: usize>(dir: &Path, names: [&str; M], n: u32) -> [PathBuf; M] {
     names.map(|name| {
         let (stem, rest) = name.split_at(name.find('.').unwrap_or(name.len()));
-        dir.join(format!("{stem}.{n}{rest}"))
+        dir.join(format!("{stem}.{n}{rest}{SET_ASIDE}"))
     })
 }
 

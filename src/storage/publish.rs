@@ -373,7 +373,7 @@ impl<'a> Work<'a> {
         sidecar.gap_rules = known.rules(self.key.month);
         sidecar.duplicates_removed = old.map_or(0, |old| old.duplicates_removed) + n_duplicates;
         sidecar.coverage = describe::timed_coverage(&self.coverage, old_coverage, &self.segments);
-        sidecar.created_at = Some(now.to_string());
+        sidecar.created_at = Some(now.to_iso_with_offset());
         sidecar.download_duration_seconds = Some(publication.elapsed.as_secs_f64());
         sidecar.first_held = self.first_held();
         sidecar.source = publication.source.clone();

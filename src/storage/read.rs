@@ -3,7 +3,7 @@
 //! Only what the writer needs; judging an archive is the work of `integrity`, with its own reader.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
@@ -17,11 +17,12 @@ use parquet::errors::ParquetError;
 use sha2::{Digest, Sha256};
 
 use crate::domain::{Epoch, Record, StoreError};
+use crate::format::codecs::unknown_codec;
 use crate::format::digest::hex;
 use crate::format::schema::{EPOCH, schema};
 use crate::format::{Footer, FooterError, RowsDigest, RowsDigests, guarded};
 
-use super::errors::{damaged, io_error, read_error};
+use super::errors::{damaged, io_error, read_error, undecodable};
 use super::stop::Stop;
 
 /// Rows decoded at once.
@@ -44,8 +45,8 @@ pub(super) struct PartitionFile {
 pub(super) enum Unusable {
     /// Another tool wrote it.
     Foreign(StoreError),
-    /// A newer build of this program wrote it: leave it alone.
-    TooNew(StoreError),
+    /// It is beyond this build, by its version, its codec or its types: leave it alone.
+    Undecodable(StoreError),
     /// It is ours, or nobody's, and broken.
     Broken(StoreError),
     /// Nothing can be said: the operating system refused.
@@ -56,7 +57,7 @@ impl From<Unusable> for StoreError {
     fn from(unusable: Unusable) -> Self {
         match unusable {
             Unusable::Foreign(error)
-            | Unusable::TooNew(error)
+            | Unusable::Undecodable(error)
             | Unusable::Broken(error)
             | Unusable::Unknown(error) => error,
         }
@@ -69,9 +70,10 @@ impl PartitionFile {
         let (file, metadata) = load(path)?;
         let footer = footer_of(&metadata).map_err(|error| match error {
             FooterError::Foreign => Unusable::Foreign(damaged(path, "was written by another tool")),
-            FooterError::TooNew(_) => {
-                Unusable::TooNew(damaged(path, format!("is left as it is: {error}")))
-            }
+            FooterError::TooNew(_) => Unusable::Undecodable(undecodable(
+                path,
+                format!("was written by a newer version of this program: {error}"),
+            )),
             FooterError::Damaged(_) => {
                 Unusable::Broken(damaged(path, format!("is broken: {error}")))
             }
@@ -198,10 +200,28 @@ fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), Unusable> {
     let file = File::open(path).map_err(unknown)?;
     let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
     let metadata = without_panic(path, load).map_err(|error| match error {
+        StoreError::Damaged { .. } if is_encrypted(&file) => {
+            Unusable::Undecodable(undecodable(path, "is encrypted, which this build cannot read"))
+        }
         StoreError::Damaged { .. } => Unusable::Broken(error),
+        StoreError::Undecodable { .. } => Unusable::Undecodable(error),
         error => Unusable::Unknown(error),
     })?;
-    Ok((file, metadata))
+    match unknown_codec(metadata.metadata()) {
+        Some(codec) => Err(Unusable::Undecodable(undecodable(
+            path,
+            format!("is compressed with {codec}, which this build cannot decode"),
+        ))),
+        None => Ok((file, metadata)),
+    }
+}
+
+/// Tells whether a file ends as Parquet files do whose footer is encrypted.
+fn is_encrypted(file: &File) -> bool {
+    let mut file = file;
+    let mut magic = [0; 4];
+    let read = file.seek(std::io::SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"PARE"
 }
 
 fn footer_of(metadata: &ArrowReaderMetadata) -> Result<Footer, FooterError> {

@@ -4,7 +4,8 @@
 //! sidecar rebuilt if that is lost or stale. One that does not is given up: its good days are staged,
 //! it is kept in quarantine, and a file of the good days takes its name. Where it has none, it keeps
 //! the name until the answers are there that replace it: at no moment a reader finds nothing. A file
-//! of another tool is taken over by `adopt`, unless it is locked. While everything is up to date this
+//! of another tool is taken over by `adopt`, unless it is locked. What this build cannot read, it does
+//! not judge: such a partition is left alone like a locked one. While everything is up to date this
 //! costs one small read, one look at a file size and one for a note.
 
 use std::fs;
@@ -16,12 +17,12 @@ use crate::domain::{
     GapRules, Inspection, Month, PartitionKey, PartitionState, Record, Series, SilenceFacts,
     StoreError, StoredPartition, TradingHours,
 };
-use crate::format::{FORMAT_VERSION, Layout, Sidecar};
+use crate::format::{FORMAT_VERSION, Layout, Sidecar, newer_version};
 
 use super::adopt::{self, Foreign, Refused, Said};
 use super::atomic::{self, DRAFT_SUFFIX};
 use super::encode::FileFacts;
-use super::errors::{damaged, io_error};
+use super::errors::{damaged, io_error, undecodable};
 use super::keep;
 use super::publish;
 use super::read::{self, PartitionFile, Unusable, file_sha256};
@@ -36,7 +37,13 @@ pub(super) fn load<R: Record>(
     key: &PartitionKey,
     access: Access,
 ) -> Result<StoredPartition, StoreError> {
-    let sidecar = Remains::new(store, key, access).settle::<R>()?;
+    let sidecar = match Remains::new(store, key, access).settle::<R>() {
+        Err(error @ StoreError::Undecodable { .. }) => {
+            let undecodable = Some(error.to_string());
+            return Ok(StoredPartition { undecodable, locked: true, ..StoredPartition::default() });
+        }
+        settled => settled?,
+    };
     let segments = Staging::new(store, key).scan::<R>(access)?;
     let (answers, lost): (Vec<_>, Vec<_>) =
         segments.iter().partition(|segment| segment.header.holds_rows());
@@ -255,11 +262,12 @@ impl<'a> Remains<'a> {
         atomic::confine(self.store.layout.root(), &self.sidecar)?;
         self.sweep_drafts()?;
         let sidecar = self.read_sidecar()?;
-        if sidecar.as_ref().is_some_and(|sidecar| sidecar.locked) {
-            return Ok(sidecar);
+        if let Some(sidecar) = sidecar.as_ref().filter(|sidecar| sidecar.locked) {
+            let restored = self.restored::<R>(sidecar)?;
+            return Ok(Some(restored.unwrap_or_else(|| sidecar.clone())));
         }
         if sidecar.as_ref().and_then(|s| s.format_version).is_some_and(|v| v > FORMAT_VERSION) {
-            return Err(damaged(&self.sidecar, "was written by a newer version of this program"));
+            return Err(self.too_new());
         }
         if self.is_given_up()? {
             return self.replace_given_up::<R>();
@@ -271,6 +279,36 @@ impl<'a> Remains<'a> {
             Some(intent) => self.finish::<R>(&intent, sidecar, sidecar_fits),
             None if sidecar_fits && self.footer_agrees(sidecar.as_ref()) => Ok(sidecar),
             None => self.examine::<R>(sidecar.as_ref()),
+        }
+    }
+
+    fn too_new(&self) -> StoreError {
+        undecodable(&self.sidecar, "was written by a newer version of this program")
+    }
+
+    /// The sidecar of a file of ours that the `lock_dataset()` of the Python tool cut down to its
+    /// own keys: written anew from the footer, and locked as before. `None` if it is none such, or
+    /// the file is not what was locked.
+    fn restored<R: Record>(&self, locked: &Sidecar) -> Result<Option<Sidecar>, StoreError> {
+        // One that cannot be read, or that a newer version wrote, is no such sidecar.
+        let bytes = read_if_any(&self.sidecar)?;
+        if bytes.as_deref().and_then(Said::read).is_none() {
+            return Ok(None);
+        }
+        let file = match PartitionFile::open(&self.parquet) {
+            Ok(file) if file.footer.key == *self.key => file,
+            Err(Unusable::Unknown(error)) => return Err(error),
+            _ => return Ok(None),
+        };
+        if let Some(said) = &locked.sha256
+            && *said != file_sha256(&self.parquet)?
+        {
+            return Ok(None);
+        }
+        match file.verify_rows::<R>(&self.store.stop) {
+            Ok(ends) => self.rebuild(file, ends, Some(locked)).map(Some),
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -313,7 +351,7 @@ impl<'a> Remains<'a> {
     fn examine<R: Record>(&self, stale: Option<&Sidecar>) -> Result<Option<Sidecar>, StoreError> {
         let file = match PartitionFile::open(&self.parquet) {
             Ok(file) => file,
-            Err(Unusable::TooNew(error) | Unusable::Unknown(error)) => return Err(error),
+            Err(Unusable::Undecodable(error) | Unusable::Unknown(error)) => return Err(error),
             Err(Unusable::Foreign(_)) if stale.is_some_and(|stale| self.is_about_this(stale)) => {
                 let problem = damaged(&self.parquet, "has lost its footer");
                 return self.give_up_now::<R>(FindingKind::FooterMismatch, &problem);
@@ -357,7 +395,7 @@ impl<'a> Remains<'a> {
     /// its sidecar says.
     fn take_over<R: Record>(&self, stale: Option<&Sidecar>) -> Result<Option<Sidecar>, StoreError> {
         if self.access == Access::Observer {
-            return Ok(adopt::glimpse::<R>(self.key, &self.parquet, stale));
+            return adopt::glimpse::<R>(self.key, &self.parquet, stale);
         }
         let foreign = Foreign::open(self.store, self.key)?;
         match foreign.adopt::<R>() {
@@ -388,7 +426,9 @@ impl<'a> Remains<'a> {
             last,
         };
         let foreign = stale.filter(|stale| stale.is_foreign());
-        let is_adopted = foreign.is_some() || self.staging.adoption()?.is_some();
+        let is_inherited = |state| state == CoverageState::Inherited;
+        let is_adopted = !facts.footer.coverage.select(is_inherited).is_empty()
+            && (foreign.is_some() || self.staging.adoption()?.is_some());
         let stale = stale.filter(|stale| self.is_about_this(stale));
         let coverage = &facts.footer.coverage;
         let (mut inspection, gap_rules) = self.inspect(stale, coverage);
@@ -401,6 +441,7 @@ impl<'a> Remains<'a> {
         sidecar.gap_rules = gap_rules;
         if let Some(foreign) = foreign {
             adopt::carry_on(self.key, foreign, facts.last, &mut sidecar);
+            sidecar.locked = foreign.locked;
         }
         if let Some(stale) = stale {
             sidecar.duplicates_removed = stale.duplicates_removed;
@@ -540,15 +581,15 @@ impl<'a> Remains<'a> {
         if self.access == Access::Observer {
             return Ok(());
         }
-        let series = &self.key.series;
         let places = self.quarantine_places()?;
         self.note_set_aside(kind, problem, &places[0], "it was set aside as", saved)?;
+        // First: what this moves is not missing.
+        watermark::forget(self.store, self.key);
         for (from, to) in [&self.sidecar, &self.parquet].into_iter().zip(places.iter().rev()) {
             if fs::symlink_metadata(from).is_ok() {
                 atomic::move_aside(from, to)?;
             }
         }
-        watermark::refresh(self.store, series);
         Ok(())
     }
 
@@ -570,7 +611,9 @@ impl<'a> Remains<'a> {
         let names = [file_name(&self.parquet), file_name(&self.sidecar)];
         let series = &self.key.series;
         let folder = Path::new(series.symbol.as_str()).join(series.kind.folder());
-        self.store.quarantine_places(&folder, [names[0].as_str(), names[1].as_str()])
+        let dir = self.store.quarantine_folder(&folder)?;
+        let has_sidecar = fs::symlink_metadata(&self.sidecar).is_ok();
+        super::free_pair(&dir, names.each_ref().map(String::as_str), has_sidecar)
     }
 
     /// Moves what has the name of the file to quarantine; the sidecar stays to tell what was held.
@@ -631,7 +674,11 @@ impl<'a> Remains<'a> {
         let foreign = || Said::read(&bytes).map(|said| said.to_sidecar(self.key));
         let read = Sidecar::from_json(&bytes).ok().or_else(foreign);
         // Who cannot be understood and yet forbids to be modified is obeyed.
-        Ok(read.or_else(|| Said::locked(&bytes).map(|said| said.to_sidecar(self.key))))
+        let read = read.or_else(|| Said::locked(&bytes).map(|said| said.to_sidecar(self.key)));
+        match read {
+            None if newer_version(&bytes, FORMAT_VERSION).is_some() => Err(self.too_new()),
+            read => Ok(read),
+        }
     }
 
     fn file_size(&self) -> Result<Option<u64>, StoreError> {

@@ -21,15 +21,16 @@ use crate::domain::{
     CoverageState, Epoch, EpochRange, Finding, PartitionKey, RangeSet, Record, Segment, StoreError,
 };
 use crate::format::digest::hex;
+use crate::format::newer_version;
 
 use super::atomic::Draft;
-use super::errors::{damaged, io_error};
+use super::errors::{damaged, io_error, undecodable};
 use super::packed::{self, BLOCK_ROWS, HEAD_BYTES, Head, Unpacker};
 use super::read::RowStream;
 
 /// First value of every header.
 const MAGIC: &str = "titan-segment";
-/// Staged files live from one run to the next; a version that is not known is set aside.
+/// Staged files live from one run to the next. A newer version is left for the build that wrote it.
 const SEGMENT_VERSION: u32 = 3;
 /// Rows as they are hashed in Parquet files, 8 bytes for each number; still read.
 const UNPACKED_VERSION: u32 = 2;
@@ -211,6 +212,8 @@ impl StagedSegment {
 /// Why a segment file was not taken.
 #[derive(Debug)]
 pub(super) enum Refused {
+    /// A newer build wrote it; the text is read after its name.
+    Newer(String),
     /// It is not what it must be; the text is read after its name.
     Damaged(String),
     /// Its header can be trusted, what is behind it not: these seconds were answered once.
@@ -223,6 +226,7 @@ impl Refused {
     fn of(self, path: &Path) -> StoreError {
         match self {
             Self::Failed(error) => error,
+            Self::Newer(problem) => undecodable(path, problem),
             Self::Damaged(problem) | Self::Rotten(_, problem) => damaged(path, problem),
         }
     }
@@ -483,6 +487,9 @@ fn read_header(path: &Path) -> Result<(SegmentHeader, BufReader<File>), Refused>
     let mut line = Vec::new();
     let mut head = source.by_ref().take(MAX_HEADER_BYTES);
     head.read_until(b'\n', &mut line).map_err(failed("read"))?;
+    if let Some(version) = newer_version(&line, SEGMENT_VERSION) {
+        return Err(Refused::Newer(format!("has the newer format version {version}")));
+    }
     let header = serde_json::from_slice(&line)
         .map_err(|_| Refused::Damaged("has no header that this version can read".into()))?;
     Ok((header, source))

@@ -137,6 +137,11 @@ impl<'a> Staging<'a> {
             match checked {
                 Ok(segment) => segments.push(segment),
                 Err(Refused::Failed(error)) => return Err(error),
+                Err(Refused::Newer(problem)) => {
+                    let what = "a staged file is left to the version that wrote it, and its seconds \
+                                are asked again";
+                    tracing::warn!(path = %path.display(), problem, "{what}");
+                }
                 Err(Refused::Damaged(problem)) => self.set_aside(&path, &problem, access)?,
                 Err(Refused::Rotten(segment, problem)) => {
                     self.lose::<R>(&segment, access)?;

@@ -128,7 +128,7 @@ fn an_ordinary_run_takes_over_what_it_is_asked_for_and_asks_it_once() {
         "1 row that repeat another one",
         "1 row that were still open when saved, at 2026-03-09T12:00:00Z",
         "holds no good row of 2025-11",
-        "the original is kept as",
+        "all but the rows set aside, which are kept with the reason as",
     ] {
         assert!(faults.contains(fault), "no `{fault}` in {faults}");
     }
@@ -273,14 +273,17 @@ fn adopt_takes_a_folder_over_offline() {
         assert_same_rows(&rows_of(&month_path(&root, month)), &as_rows(rows));
         assert_ne!(sidecar(&root, month)["state"], "sealed");
     }
-    for said in ["2,780 rows taken over, 1 set aside; original kept as", "set aside as a whole"] {
+    for said in ["2,780 rows taken over, 1 set aside; kept as", "set aside as a whole"] {
         assert!(done.contains(said), "no `{said}` in\n{done}");
     }
     for name in transient {
         assert!(done.contains(name), "{name} is not named in\n{done}");
-        assert_eq!(fs::read_to_string(root.join("R_100/candles_60").join(name)).unwrap(), "half");
-        assert!(sandbox.run(&["verify", "data"]).expect(0).stdout.contains(name));
+        let (month, rest) = name.split_once('.').unwrap();
+        let kept = format!(".titan/quarantine/R_100/candles_60/{month}.1.{rest}.set-aside");
+        assert_eq!(fs::read_to_string(root.join(kept)).unwrap(), "half");
+        assert!(!root.join("R_100/candles_60").join(name).exists());
     }
+    sandbox.run(&["verify", "data"]).expect(0);
     let again = sandbox.run(&["adopt", "-o", "data", "--json"]).expect(0).json();
     assert_eq!(again["partitions"].as_array().unwrap().len(), 0);
     sandbox.run(&["adopt", "--output", "nowhere"]).expect(2);

@@ -269,7 +269,8 @@ fn a_signal_says_so_and_has_its_code() {
         run.until("it works", || sandbox.path("data/.titan/locks/R_100.candles_60.lock").exists());
         run.signal(signal);
         let ran = run.end().expect(code);
-        let lines: Vec<_> = ran.stderr.lines().collect();
+        let mut lines: Vec<_> = ran.stderr.lines().collect();
+        assert_eq!(lines.remove(0), "`data` holds no archive: a new one begins there");
         let stopping = "stopping: everything answered is kept; press Ctrl-C again to leave at once";
         assert_eq!(lines.first(), Some(&stopping), "{}", ran.stderr);
         // What was waited for when it came is for chance to say.

@@ -404,6 +404,9 @@ fn quiet_means_quiet() {
     let mut arguments = candles(&server.url, TWO_DAYS);
     arguments.push("--quiet");
     let ran = sandbox.run(&arguments).expect(0);
+    let begun = "`data` holds no archive: a new one begins there\n";
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", begun));
+    let ran = sandbox.run(&arguments).expect(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
     let ran = sandbox.run(&["verify", "--quiet", "data"]).expect(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));

@@ -1,6 +1,7 @@
 //! Tests over real sockets, files and processes. The server is always the simulated exchange.
 #![allow(missing_docs, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod absence;
 mod adopt;
 mod agreement;
 mod bad_input;
@@ -25,6 +26,8 @@ mod download;
 mod false_walls;
 mod faults;
 mod help;
+mod inability;
+mod leftovers;
 mod links;
 mod living_world;
 mod mend;

@@ -272,6 +272,9 @@ fn an_archive_of_nothing_has_no_page() {
     let ran = report(&sandbox, &[]).expect(2);
     assert!(ran.stderr.contains("cannot read the folder `data`"), "{}", ran.stderr);
     fs::create_dir(sandbox.path("data")).unwrap();
+    let ran = report(&sandbox, &[]).expect(2);
+    assert!(ran.stderr.contains("`data` holds no archive"), "{}", ran.stderr);
+    fs::create_dir(sandbox.path("data/.titan")).unwrap();
     let ran = report(&sandbox, &[]).expect(1);
     assert!(
         ran.stderr.contains("`data` holds no series yet; no page is written"),

@@ -53,6 +53,8 @@ pub(crate) struct Setup {
     pub(crate) local_clock: Option<LocalClock>,
     /// What becomes of the question for opening hours; without it, the exchange answers it.
     pub(crate) hours_refused: Option<ErrorKind>,
+    /// Symbols that the list of the exchange leaves out.
+    pub(crate) unlisted: Vec<&'static str>,
     /// What the store hears; without it, `stop`.
     pub(crate) is_ending: Option<Arc<dyn Fn() -> bool + Send + Sync>>,
 }
@@ -70,6 +72,7 @@ impl Default for Setup {
             tail_lag: download_options().tail_lag,
             local_clock: None,
             hours_refused: None,
+            unlisted: Vec::new(),
             is_ending: None,
         }
     }
@@ -170,7 +173,8 @@ impl Exchange {
         let throttle = ThrottleConfig { per_minute: None, ..ThrottleConfig::default() };
         let source =
             resilient(client.clone(), throttle, BreakerConfig::default(), setup.retry, &observer);
-        let source = Reticent { inner: source, hours_refused: setup.hours_refused };
+        let (hours_refused, unlisted) = (setup.hours_refused, setup.unlisted.clone());
+        let source = Reticent { inner: source, hours_refused, unlisted };
         let options = StoreOptions { endpoint: "test".into(), ..StoreOptions::default() };
         let store = ParquetStore::open(root, options, Arc::new(PartitionChecker)).unwrap();
         let stop = setup.stop.clone();
@@ -203,10 +207,11 @@ impl Exchange {
     }
 }
 
-/// A source that may not tell when its markets are open.
+/// A source that may not tell when its markets are open, nor of all its symbols.
 struct Reticent<S> {
     inner: S,
     hours_refused: Option<ErrorKind>,
+    unlisted: Vec<&'static str>,
 }
 
 impl<R: Record, S: MarketDataSource<R>> MarketDataSource<R> for Reticent<S> {
@@ -221,7 +226,9 @@ impl<S: SourceInfo> SourceInfo for Reticent<S> {
     }
 
     async fn instruments(&self) -> Result<Vec<Instrument>, SourceError> {
-        self.inner.instruments().await
+        let mut all = self.inner.instruments().await?;
+        all.retain(|instrument| !self.unlisted.contains(&instrument.symbol.as_str()));
+        Ok(all)
     }
 
     async fn trading_times(&self, day: Epoch) -> Result<Vec<TradingDay>, SourceError> {

@@ -53,6 +53,12 @@ pub struct DownloadArgs {
     /// How the files are written.
     #[command(flatten)]
     pub file: FileArgs,
+    /// Refuse to begin a new archive: its folder has to hold one already
+    ///
+    /// For jobs that run by themselves: on a disk that is not mounted the whole history would be
+    /// downloaded once more. Without it, a run that begins an archive says so in one line.
+    #[arg(long, env = "TITAN_MUST_EXIST", value_parser = BoolishValueParser::new(), help_heading = "Where")]
+    pub must_exist: bool,
     /// Show what would be done and write nothing
     ///
     /// Asks the source only for its time and its symbols, and once per series where its history

@@ -40,7 +40,7 @@ const PLACES: [(&str, ValueHint); 7] = [
 ];
 
 /// Options that the short help leaves out: right as they are for nearly everybody.
-const RARE: [&str; 18] = [
+const RARE: [&str; 19] = [
     "accept_restatement",
     "app_id",
     "breaker_cooldown",
@@ -52,6 +52,7 @@ const RARE: [&str; 18] = [
     "log_file_level",
     "log_format",
     "max_outage",
+    "must_exist",
     "no_resume",
     "ratelimit_pause",
     "retries",

@@ -9,13 +9,16 @@ use super::super::report;
 use super::super::report::adopt::TakenOver;
 use super::super::settings::AdoptSettings;
 use super::super::terminal;
-use super::super::wiring::Adopter;
+use super::super::wiring::{self, Adopter};
 use super::Context;
 
 /// Takes over what is there, or shows what would become of it.
 pub(crate) fn run(settings: &AdoptSettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
     super::must_be_readable(root, "the old cache")?;
+    if !wiring::holds_archive(root) {
+        return Err(super::no_archive(root));
+    }
     super::mixing::refuse_real(root)?;
     let mut adopter = Adopter::open(settings, &context.session)?;
     let result = taken_over(settings, &mut adopter)?;

@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 use crate::deriv::Proxy;
 use crate::domain::{ErrorKind, Series, StoreError};
 use crate::download::{DownloadError, Plan, Summary, Window};
+use crate::storage::LOCKING;
 
 use super::super::clock;
-use super::super::disk::refusal;
+use super::super::disk::{no_locks, refusal};
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
 use super::super::progress::{Detail, Progress, Screen};
@@ -25,7 +26,7 @@ use super::super::report::{self, RunFacts};
 use super::super::settings::{Api, DownloadSettings, EndpointChoice, Rate, Volume};
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
-use super::super::wiring::{Exchange, Parts, Session};
+use super::super::wiring::{self, Exchange, Parts, Session};
 use super::taken::Taken;
 use super::{Context, mixing};
 
@@ -48,6 +49,10 @@ pub(crate) async fn run(
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let is_new = !wiring::holds_archive(&settings.output);
+    if is_new && settings.must_exist {
+        return Err(must_exist(&settings.output));
+    }
     mixing::refuse(&settings.output, &settings.request.series(), settings.endpoint.is_none())?;
     let (endpoint, demo) = endpoint_or_demo(settings.endpoint.as_ref(), settings.api).await?;
     let progress = Progress::new(detail(settings, context), &context.terminal);
@@ -61,7 +66,7 @@ pub(crate) async fn run(
             stop: signals.stop().clone(),
         },
     )?;
-    let work = Work { settings, context, signals: &signals, progress: &progress };
+    let work = Work { settings, context, signals: &signals, progress: &progress, is_new };
     let result = work.done_with(session).await;
     if let Some(demo) = demo {
         demo.end().await;
@@ -84,9 +89,21 @@ struct Work<'a> {
     context: &'a Context,
     signals: &'a Signals,
     progress: &'a Arc<Progress>,
+    /// Whether its folder holds no archive yet.
+    is_new: bool,
 }
 
 impl Work<'_> {
+    /// A new archive is begun knowingly, by those who hear nothing else, too: the disk of the old
+    /// one may only not be mounted.
+    fn say_if_new(&self) {
+        if self.is_new {
+            let output = self.settings.output.display();
+            let said = format!("`{output}` holds no archive: a new one begins there");
+            self.context.terminal.say(&terminal::escaped(&said));
+        }
+    }
+
     /// Does it and closes the session, however it ended.
     async fn done_with(&self, mut session: Session) -> Result<ExitCode, Failure> {
         let screen = Screen::start(Arc::clone(self.progress), self.context.terminal.clone())
@@ -148,6 +165,7 @@ impl Work<'_> {
         let request = &self.settings.request;
         let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
         if !offered.is_empty() {
+            self.say_if_new();
             session.check_writable().await.map_err(|error| self.failure(error.into()))?;
         }
         let mut held = Vec::new();
@@ -192,6 +210,11 @@ impl Work<'_> {
             }
         })
         .map_err(cannot_print)?;
+        if self.context.is_silent(facts.exit) && !self.context.talk.json {
+            // Told once, and nobody would ever hear of it.
+            let notices = summary.notices.iter().map(ToString::to_string);
+            notices.for_each(|notice| self.context.terminal.say(&terminal::escaped(&notice)));
+        }
         let problems = report::summary::problems(&summary, &facts);
         if !problems.is_empty() {
             self.context.terminal.say(&problems);
@@ -208,6 +231,7 @@ impl Work<'_> {
         // Looked at first, so that a run that cannot start leaves no folder behind.
         let offered = session.offered(request).await.map_err(|error| self.failure(error))?;
         if !offered.is_empty() {
+            self.say_if_new();
             session.prepare().await.map_err(|error| self.failure(error.into()))?;
             self.context.record.archive_is_there();
             if self.settings.endpoint.is_none() {
@@ -237,6 +261,14 @@ impl Work<'_> {
             None => failure,
         }
     }
+}
+
+fn must_exist(output: &Path) -> Failure {
+    let said = format!("`{}` holds no archive, and none is to begin there", output.display());
+    Failure::cannot_start(said).with_hint(
+        "mount the disk that it is on, or name its folder with `--output`; to begin a new archive, \
+         leave `--must-exist` out once",
+    )
 }
 
 /// What was asked for, as `last-run.json` tells it; no secret is among it.
@@ -299,6 +331,9 @@ pub(super) fn hint(error: &DownloadError, output: &Path) -> Option<String> {
             if source.kind() == io::ErrorKind::NotFound =>
         {
             return Some(refusal(io::ErrorKind::Other, output).hint);
+        }
+        DownloadError::Store(StoreError::Io { doing: LOCKING, .. }) => {
+            return Some(no_locks(output).hint);
         }
         DownloadError::Store(StoreError::Io { source, .. }) => {
             return Some(refusal(source.kind(), output).hint);
@@ -410,5 +445,11 @@ mod tests {
         };
         check(io(io::ErrorKind::PermissionDenied), "`data_cache`");
         check(io(io::ErrorKind::NotADirectory), "a file is where");
+        for number in [37, 95] {
+            // ENOLCK and EOPNOTSUPP: neither the permissions nor the space are to blame.
+            let source = io::Error::from_raw_os_error(number);
+            let locked = StoreError::Io { doing: LOCKING, path: "x".into(), source };
+            check(locked.into(), "on a local disk");
+        }
     }
 }

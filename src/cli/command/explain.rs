@@ -8,7 +8,7 @@ use super::Context;
 
 /// Explains the second and prints what it rests on.
 pub(crate) fn run(settings: &ExplainSettings, context: &Context) -> Result<ExitCode, Failure> {
-    super::must_be_readable(&settings.root, "an archive")?;
+    super::must_hold_archive(&settings.root)?;
     let found = wiring::explain(settings).map_err(|error| {
         let held: Vec<_> = error.held.iter().map(ToString::to_string).collect();
         let hint = match held.is_empty() {

@@ -21,7 +21,7 @@ use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring::{self, Parts, Session};
 use super::download::{GO_ON, STOPPING, cannot_print, detail, endpoint_or_demo, hint};
-use super::{Context, mixing};
+use super::{Context, Selected, mixing};
 
 /// A look at what was mended may show more: candles are held against ticks only once both can be
 /// read. What three rounds do not mend, a fourth does not either.
@@ -41,7 +41,10 @@ pub(crate) async fn run(settings: &RepairSettings, context: &Context) -> Result<
     for warning in &run.warnings {
         tracing::warn!("{warning}");
     }
-    super::must_be_readable(&run.output, "an archive")?;
+    let is_kind = |kind| settings.is_wanted(kind);
+    let kinds = " of the kinds that were named";
+    let selected = Selected { symbols: &settings.symbols, is_kind: &is_kind, kinds };
+    super::must_hold(&run.output, &selected)?;
     let series = wiring::contents(settings);
     mixing::refuse(&run.output, &series, run.endpoint.is_none())?;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)

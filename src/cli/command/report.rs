@@ -33,7 +33,7 @@ struct CannotWrite {
 /// Reads the archive, and writes the page.
 pub(crate) fn run(settings: &ReportSettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    super::must_be_readable(root, "an archive")?;
+    super::must_hold_archive(root)?;
     // Before the files are read, which may take a while.
     if let Some(file) = &settings.file {
         record::may_be_replaced(PAGE, file, root)?;

@@ -1,7 +1,8 @@
 //! `status`: how far each series is proved, and whether that is far enough. Asks nobody, changes
 //! nothing, and is the one command that holds the archive against the clock of this machine.
 
-use crate::domain::Symbol;
+use crate::domain::Kind;
+use crate::integrity::Selection;
 
 use super::super::error::Failure;
 use super::super::exit::ExitCode;
@@ -11,12 +12,12 @@ use super::super::report::{self, status::Shown};
 use super::super::settings::Volume;
 use super::super::settings::look::StatusSettings;
 use super::super::{clock, record, terminal, wiring};
-use super::Context;
+use super::{Context, Selected};
 
 /// Looks at the archive and prints how it stands.
 pub(crate) fn run(settings: &StatusSettings, context: &Context) -> Result<ExitCode, Failure> {
     let root = &settings.root;
-    super::must_be_readable(root, "an archive")?;
+    must_hold(settings)?;
     let survey = wiring::survey(settings);
     let last_run = record::last_run(root);
     let now = clock::now();
@@ -41,27 +42,20 @@ pub(crate) fn run(settings: &StatusSettings, context: &Context) -> Result<ExitCo
         } else if context.talk.volume == Volume::Quiet {
             report::status::write_shortfalls(out, &shown)
         } else {
-            report::status::write(out, &shown, Canvas { width, colours })?;
-            write_unknown(out, settings, &survey)
+            report::status::write(out, &shown, Canvas { width, colours })
         }
     });
     printed.map_err(|error| Failure::new(ExitCode::Incomplete, error))?;
     Ok(exit)
 }
 
-/// Symbols that were named and are not there; a requirement says so itself.
-fn write_unknown(
-    out: &mut dyn std::io::Write,
-    settings: &StatusSettings,
-    survey: &crate::integrity::Survey,
-) -> std::io::Result<()> {
-    if settings.requirement.is_some() {
-        return Ok(());
+/// A requirement says itself which series are not there; else whoever names one means one that is.
+fn must_hold(settings: &StatusSettings) -> Result<(), Failure> {
+    let Selection { symbols, kinds } = &settings.selection;
+    if settings.requirement.is_some() || (symbols.is_empty() && kinds.is_empty()) {
+        return super::must_hold_archive(&settings.root);
     }
-    let is_there =
-        |symbol: &Symbol| survey.series.iter().any(|found| found.series.symbol == *symbol);
-    for symbol in settings.asked.symbols.iter().filter(|symbol| !is_there(symbol)) {
-        writeln!(out, "\nnothing of `{symbol}` is in the archive")?;
-    }
-    Ok(())
+    let is_kind = |kind: Kind| kinds.is_empty() || kinds.contains(&kind);
+    let kinds = if kinds.is_empty() { "" } else { " of the kinds that were named" };
+    super::must_hold(&settings.root, &Selected { symbols, is_kind: &is_kind, kinds })
 }

@@ -9,7 +9,7 @@ use super::super::settings::VerifySettings;
 use super::super::signal::{Patience, Signals};
 use super::super::terminal;
 use super::super::wiring;
-use super::Context;
+use super::{Context, Selected};
 
 const STOPPING: &str = "stopping";
 
@@ -20,7 +20,8 @@ pub(crate) async fn run(settings: &VerifySettings, context: &Context) -> Result<
     let root = &settings.root;
     let signals = Signals::listen(context.terminal.clone(), STOPPING, Patience::Bounded)
         .map_err(Failure::cannot_start)?;
-    super::must_be_readable(root, "an archive")?;
+    let selected = Selected { symbols: &settings.symbols, is_kind: &|_| true, kinds: "" };
+    super::must_hold(root, &selected)?;
     let check = {
         let (settings, with_report) = (settings.clone(), context.talk.json);
         disk().spawn_blocking(move || wiring::verify(&settings, with_report))

@@ -52,6 +52,9 @@ pub struct RunNote {
     pub host: String,
     /// Tells its process from later ones with the same number.
     pub process: Option<String>,
+    /// Among which processes its number counts: a container has numbers of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
     /// Series asked for.
     pub series: u64,
     /// Months asked for.
@@ -185,7 +188,7 @@ fn shorten(run: &mut RunNote) {
         &mut run.version,
         &mut run.host,
     ];
-    let more = [&mut run.ended_at, &mut run.server_time, &mut run.process];
+    let more = [&mut run.ended_at, &mut run.server_time, &mut run.process, &mut run.namespace];
     for text in texts.into_iter().chain(more.into_iter().flatten()) {
         *text = shortened(text);
     }

@@ -105,7 +105,9 @@ impl State {
             self.note_problem(&format!("{series}: {why}"));
         }
         for partition in &summary.partitions {
-            if let PartitionOutcome::Failed(why) = &partition.outcome {
+            if let PartitionOutcome::Failed(why) | PartitionOutcome::LeftAlone(why) =
+                &partition.outcome
+            {
                 self.note_problem(&format!("{}: {why}", partition.key));
             }
             if let Some(first) = partition.missing.iter().next() {
@@ -151,6 +153,7 @@ impl State {
             pid: process.pid,
             host: process.host.clone(),
             process: process.mark.clone(),
+            namespace: process.namespace.clone(),
             series: self.series.len() as u64,
             partitions: self.n_partitions,
             partitions_published: sum(|counts| counts.published),
@@ -203,7 +206,7 @@ fn totals(summary: &Summary) -> Map<String, Value> {
             PartitionOutcome::NotOffered => ("not_offered", 0),
             PartitionOutcome::Staged => ("staged", 0),
             PartitionOutcome::NotReached => ("not_reached", 0),
-            PartitionOutcome::Failed(_) => ("failed", 0),
+            PartitionOutcome::Failed(_) | PartitionOutcome::LeftAlone(_) => ("failed", 0),
         };
         *outcomes.entry(word).or_default() += 1;
         rows += record_count;

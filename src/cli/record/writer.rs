@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::{Epoch, StoreError};
 use crate::format::{Layout, Standing, WatermarkFile};
-use crate::storage::SmallFiles;
+use crate::storage::{SmallFiles, lock_holders};
 
 use super::super::clock;
 use super::super::error::{Failure, chain};
@@ -138,7 +138,9 @@ impl Writer {
         let asked = self.shared.asked();
         let note = self.shared.state().note(&self.process, &asked, now);
         let (process, is_first) = (&self.process, !self.is_noted);
-        let is_gone = |run: &RunNote| is_first && process.is_gone(run, now);
+        let output = &self.begun.output;
+        let is_free = || nobody_holds_any(output);
+        let is_gone = |run: &RunNote| is_first && process.is_gone(run, now, is_free);
         let mut problem = None;
         let mut killed = Vec::new();
         let is_there = self.files.update_last_run(&self.begun.output, |old| {
@@ -186,6 +188,15 @@ fn standings(root: &Path) -> Vec<Standing> {
     file.map_or_else(Vec::new, |file| file.series.into_values().collect())
 }
 
+/// Whether no series of an archive is known to be held. Who may not look into the locks, or read the
+/// records of other users, does not know.
+fn nobody_holds_any(root: &Path) -> bool {
+    let is_closed = |dir: &Path| {
+        std::fs::read_dir(dir).is_err_and(|error| error.kind() != io::ErrorKind::NotFound)
+    };
+    !is_closed(&Layout::new(root).locks_dir()) && lock_holders(root).is_empty()
+}
+
 /// The run that started last, by what it said of itself; one that is gone is `killed`.
 pub(super) fn read_last_run(root: &Path) -> Option<RunNote> {
     read_runs(root).ok()?.into_iter().next()
@@ -206,7 +217,7 @@ pub(super) fn read_runs(root: &Path) -> Result<Vec<RunNote>, String> {
     let (process, now): (Process, Epoch) = (Process::own(), clock::now());
     let mut runs = file.into_runs();
     for run in runs.iter_mut().filter(|run| run.outcome == RUNNING) {
-        if process.is_gone(run, now) {
+        if process.is_gone(run, now, || nobody_holds_any(root)) {
             run.end_without_a_word();
         }
     }

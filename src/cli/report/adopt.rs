@@ -112,7 +112,7 @@ fn line(adoption: &Adoption, is_dry_run: bool) -> String {
     let places = adoption.quarantined.iter().map(|place| format!("`{}`", place.display()));
     let places: Vec<_> = places.collect();
     if !places.is_empty() {
-        let kept = would("original kept as", "original would be kept as");
+        let kept = would("kept as", "would be kept as");
         text.push_str(&format!("; {kept} {}", escaped(&places.join(" and "))));
     }
     text

@@ -18,6 +18,7 @@
 //! - `not_reached`: series, `month`, `ranges`: what a run that ended early leaves to the next one;
 //! - `not_offered`: series, `months`, `history_begins`, `is_confirmed` (by a later run);
 //! - `failed_series` and `held_series`: series, `reason`.
+//! - `notices`: findings about series for which nothing was to be done.
 //!
 //! `plan` (a dry run) adds `server_now`, `requests`, `rows`, `bytes_needed` (most at once), `bytes_free`
 //! (null if unknown), `estimated_secs` (null if nothing bounds the rate), `rate_ceiling`, `rate_now`
@@ -135,6 +136,7 @@ pub fn summary(summary: &Summary, facts: &RunFacts) -> Value {
         "not_reached": unreached(summary).into_iter().map(left).collect::<Vec<_>>(),
         "not_offered": beyond,
         "failed_series": with_reasons(&summary.failed_series),
+        "notices": summary.notices,
         "held_series": with_reasons(&facts.held),
     });
     with_head("download", &facts.session, facts.exit, &Value::Null, body)
@@ -195,6 +197,7 @@ pub fn plan(plan: &Plan, facts: &PlanFacts, problem: Option<&Failure>) -> Value 
         "partitions": plan.partitions.iter().map(planned).collect::<Vec<_>>(),
         "history_begins": super::plan::walls(plan).iter().map(begins).collect::<Vec<_>>(),
         "failed_series": with_reasons(&plan.failed_series),
+        "notices": plan.notices,
         "held_series": with_reasons(&facts.held),
     });
     with_head("plan", &facts.session, facts.exit, &problem.map_or(Value::Null, error), body)
@@ -257,7 +260,7 @@ pub(super) fn partition(partition: &PartitionSummary, place: &Place) -> Value {
         PartitionOutcome::NotOffered => ("not_offered", None),
         PartitionOutcome::Staged => ("staged", None),
         PartitionOutcome::NotReached => ("not_reached", None),
-        PartitionOutcome::Failed(why) => ("failed", Some(why)),
+        PartitionOutcome::Failed(why) | PartitionOutcome::LeftAlone(why) => ("failed", Some(why)),
     };
     let mut body = json!({
         "outcome": outcome,

@@ -257,7 +257,7 @@ mod tests {
         let finding = |n: usize| Finding::warning(FindingKind::OffGrid, n, "x", "y");
         let mut findings: Vec<_> = (0..60).map(finding).collect();
         findings
-            .push(Finding::error(FindingKind::RowsHash, "it", "a", "b").advise(Advice::Upgrade));
+            .push(Finding::error(FindingKind::RowsHash, "it", "a", "b").advise(Advice::MoveOut));
         let mut out = Vec::new();
         write_findings(&mut out, Path::new("data_cache"), &findings.iter().collect::<Vec<_>>())
             .unwrap();
@@ -265,7 +265,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[1], "findings:");
         assert_eq!(lines[2], "  error rows_hash: it: expected a, found b");
-        assert_eq!(lines[3], "    repair: use the newer build that wrote it");
+        assert_eq!(lines[3], "    repair: move it out of the folder");
         assert_eq!(lines.last(), Some(&"  and 11 more; `--json` lists all"));
     }
 }

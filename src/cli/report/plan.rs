@@ -117,6 +117,9 @@ pub fn write(out: &mut dyn Write, plan: &Plan, facts: &PlanFacts, width: usize) 
         let (most, free) = (size(plan.n_bytes), size(free));
         writeln!(out, "at most about {most} on disk at once, {free} are free")?;
     }
+    for notice in &plan.notices {
+        writeln!(out, "{}", super::escaped(&notice.to_string()))?;
+    }
     writeln!(out, "nothing was written")
 }
 

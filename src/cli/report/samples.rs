@@ -194,6 +194,7 @@ pub(crate) fn plan() -> Plan {
         partitions: vec![beyond, done, planned("2026-03")],
         failed_series: Vec::new(),
         begins: Vec::new(),
+        notices: Vec::new(),
         n_bytes: 25_444_800,
         free_bytes: Some(50 << 30),
     }

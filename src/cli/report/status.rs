@@ -79,12 +79,14 @@ pub fn write(out: &mut dyn Write, shown: &Shown<'_>, canvas: Canvas) -> io::Resu
 
 /// `last run: interrupted, exit code 130, ended 2026-11-22T19:44:48Z`
 fn last_run(run: &RunNote) -> String {
-    let RunNote { outcome, exit_code, ended_at, started_at, pid, host, .. } = run;
+    let RunNote { outcome, exit_code, ended_at, started_at, updated_at, pid, host, .. } = run;
     let words = outcome.replace('_', " ");
     match (exit_code, ended_at) {
         (Some(code), Some(at)) => format!("last run: {words}, exit code {code}, ended {at}"),
         (None, Some(at)) => format!("last run: {words}, last seen {at}"),
-        _ => format!("last run: {words} since {started_at}, process {pid} on `{host}`"),
+        _ => format!(
+            "last run: {words} since {started_at}, process {pid} on `{host}`, last seen {updated_at}"
+        ),
     }
 }
 

@@ -141,7 +141,8 @@ fn are_alike(one: &PartitionSummary, two: &PartitionSummary) -> bool {
     let is_same = match (&one.outcome, &two.outcome) {
         (PartitionOutcome::Locked { .. }, PartitionOutcome::Locked { .. }) => true,
         (PartitionOutcome::NotReached, PartitionOutcome::NotReached) => true,
-        (PartitionOutcome::Failed(one), PartitionOutcome::Failed(two)) => one == two,
+        (PartitionOutcome::Failed(one), PartitionOutcome::Failed(two))
+        | (PartitionOutcome::LeftAlone(one), PartitionOutcome::LeftAlone(two)) => one == two,
         _ => false,
     };
     is_next && is_same
@@ -200,7 +201,7 @@ fn outcome_words(partition: &PartitionSummary) -> String {
         PartitionOutcome::Locked { .. } => "locked",
         PartitionOutcome::Staged => "staged",
         PartitionOutcome::NotReached => "not reached",
-        PartitionOutcome::Failed(_) => "failed",
+        PartitionOutcome::Failed(_) | PartitionOutcome::LeftAlone(_) => "failed",
         PartitionOutcome::NotOffered => "not offered",
     };
     words.to_owned()
@@ -420,7 +421,8 @@ fn incomplete(summary: &Summary) -> String {
             names.join(", ")
         )];
         for partition in of_series() {
-            if let PartitionOutcome::Failed(why) = &partition.outcome
+            if let PartitionOutcome::Failed(why) | PartitionOutcome::LeftAlone(why) =
+                &partition.outcome
                 && !chain.contains(why)
             {
                 chain.push(why.clone());
@@ -451,9 +453,16 @@ fn broken(summary: &Summary) -> String {
 fn is_whole(partition: &PartitionSummary) -> bool {
     let is_done = !matches!(
         partition.outcome,
-        PartitionOutcome::Staged | PartitionOutcome::NotReached | PartitionOutcome::Failed(_)
+        PartitionOutcome::Staged
+            | PartitionOutcome::NotReached
+            | PartitionOutcome::Failed(_)
+            | PartitionOutcome::LeftAlone(_)
     );
     is_done && partition.missing.is_empty()
+}
+
+fn is_whole_or_left(partition: &PartitionSummary) -> bool {
+    is_whole(partition) || matches!(partition.outcome, PartitionOutcome::LeftAlone(_))
 }
 
 fn hint(summary: &Summary, facts: &RunFacts) -> Option<String> {
@@ -473,6 +482,9 @@ fn hint(summary: &Summary, facts: &RunFacts) -> Option<String> {
         }
         Ending::Cancelled => "everything answered is kept; run the same command again to go on",
         Ending::Outage(_) => "everything answered is kept; run the same command again later",
+        Ending::Finished if is_partial && summary.partitions.iter().all(is_whole_or_left) => {
+            "nothing was changed there, and running again changes nothing; see to what is named first"
+        }
         Ending::Finished if is_partial => {
             "everything answered is kept; run the same command again to fetch the rest"
         }

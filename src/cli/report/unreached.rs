@@ -22,7 +22,10 @@ pub(super) fn unreached(summary: &Summary) -> Vec<(&PartitionKey, &RangeSet)> {
     let is_open = |outcome: &PartitionOutcome| {
         matches!(
             outcome,
-            PartitionOutcome::Staged | PartitionOutcome::NotReached | PartitionOutcome::Failed(_)
+            PartitionOutcome::Staged
+                | PartitionOutcome::NotReached
+                | PartitionOutcome::Failed(_)
+                | PartitionOutcome::LeftAlone(_)
         )
     };
     let left = summary.partitions.iter().filter(|p| is_open(&p.outcome) && !p.missing.is_empty());

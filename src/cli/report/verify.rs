@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Finding, Severity};
+use crate::domain::{Finding, FindingKind, Severity};
 use crate::integrity::Report;
 
 use super::text::{counted, thousands};
@@ -43,6 +43,12 @@ impl Checked {
         self.count(Severity::Error) == 0
     }
 
+    /// Tells whether nothing is against it but that this build cannot read all of it.
+    fn is_only_unread(&self) -> bool {
+        let errors = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.into_iter().all(|finding| finding.kind == FindingKind::Undecodable)
+    }
+
     fn count(&self, severity: Severity) -> u64 {
         self.findings.iter().filter(|finding| finding.severity == severity).count() as u64
     }
@@ -68,10 +74,16 @@ pub fn details(report: &Report, root: &Path) -> Value {
 pub fn write(out: &mut dyn Write, root: &Path, checked: &Checked) -> io::Result<()> {
     let findings: Vec<_> = checked.findings.iter().collect();
     let name = super::escaped(&root.display().to_string());
-    let verdict = if checked.is_sound() { "sound" } else { "broken" };
+    let verdict = match (checked.is_sound(), checked.n_partitions) {
+        // Nothing there is never sound: a part of a sample may be empty, or nothing published yet.
+        (true, 0) => "holds no partition to check",
+        (true, _) => "is sound",
+        (false, _) if checked.is_only_unread() => "cannot all be read by this build",
+        (false, _) => "is broken",
+    };
     writeln!(
         out,
-        "`{name}` is {verdict}: {}, {}, {}, {}",
+        "`{name}` {verdict}: {}, {}, {}, {}",
         counted(checked.n_partitions, "partition"),
         counted(checked.n_rows, "row"),
         counted(checked.count(Severity::Error), "error"),
@@ -93,8 +105,6 @@ pub fn write(out: &mut dyn Write, root: &Path, checked: &Checked) -> io::Result<
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::FindingKind;
-
     use super::*;
 
     fn check(findings: Vec<Finding>, expected: &str) {
@@ -111,8 +121,8 @@ mod tests {
     #[test]
     fn candles_against_ticks_have_a_line_of_their_own() {
         let bars = Bars { n_judged: 1440, n_equal: 1400, n_edge: 39 };
-        let checked = Checked { bars: Some(bars), ..Checked::default() };
-        let expected = "`data_cache` is sound: 0 partitions, 0 rows, 0 errors, 0 warnings\n\
+        let checked = Checked { n_partitions: 1, bars: Some(bars), ..Checked::default() };
+        let expected = "`data_cache` is sound: 1 partition, 0 rows, 0 errors, 0 warnings\n\
              candles against ticks: 1,440 bars, 1,400 equal, 39 apart by a tick on the border, 1 \
              not equal\n";
         check_text(&checked, expected);
@@ -122,6 +132,9 @@ mod tests {
     fn warnings_break_nothing_and_errors_do() {
         let warning = Finding::warning(FindingKind::OffGrid, "a", "b", "c");
         let error = Finding::error(FindingKind::RowsHash, "a", "b", "c");
+        let nothing = "`data_cache` holds no partition to check: 0 partitions, 0 rows, 0 errors, 0 \
+                       warnings\n";
+        check_text(&Checked::default(), nothing);
         check(vec![], "`data_cache` is sound: 1 partition, 1,234 rows, 0 errors, 0 warnings\n");
         check(
             vec![warning],

@@ -76,7 +76,8 @@ impl Views {
 /// The rows of one series, with what its folder says as columns.
 fn select(series: &Series, folder: &str) -> String {
     let symbol = &series.symbol;
-    let files = quoted(&format!("{}/*.parquet", literal(folder)));
+    // Nothing else that lies there is a month.
+    let files = quoted(&format!("{}/????-??.parquet", literal(folder)));
     let time = "make_timestamp(epoch * 1000000) AS time";
     // By name: candles of the Python tool may have their columns in another order, and one more.
     let from = format!("FROM read_parquet({files}, union_by_name = true)");
@@ -191,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_folder_is_named_and_nothing_else() {
-        assert!(sql("/data").contains("read_parquet('/data/R_100/ticks/*.parquet'"));
-        assert!(sql("/it's").contains("'/it''s/R_50/candles_60/*.parquet'"));
-        assert!(sql("/a[1]*").contains("'/a[[]1][*]/R_100/ticks/*.parquet'"));
+        assert!(sql("/data").contains("read_parquet('/data/R_100/ticks/????-??.parquet'"));
+        assert!(sql("/it's").contains("'/it''s/R_50/candles_60/????-??.parquet'"));
+        assert!(sql("/a[1]*").contains("'/a[[]1][*]/R_100/ticks/????-??.parquet'"));
         assert!(sql("/a\nDROP TABLE x").starts_with("-- Views over the archive \"/a\\nDROP"));
     }
 

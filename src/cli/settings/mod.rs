@@ -173,6 +173,7 @@ pub fn download(
         ask_everything: args.place.no_resume,
         request,
         output: some_folder(&args.place.output, origins)?,
+        must_exist: args.must_exist,
         api,
         endpoint,
         app_id,

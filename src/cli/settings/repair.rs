@@ -83,6 +83,8 @@ fn run(
     Ok(DownloadSettings {
         request: DownloadRequest { wanted: Vec::new() },
         output: some_folder(args.path.as_ref().unwrap_or(&place.output), origins)?,
+        // What is mended is there, in any case.
+        must_exist: true,
         ask_everything: false,
         accept_restatement: Default::default(),
         api,

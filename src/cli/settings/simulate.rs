@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{Epoch, EpochRange, Granularity, Kind, Symbol};
 
+use super::super::args::paths::unexpanded;
 use super::super::args::{Origins, SimulateArgs};
 use super::look::{MOMENT_HINT, moment};
 use super::parse::{BadValue, choice, duration, epoch_or_day, number, quoted};
@@ -214,6 +215,9 @@ fn replay(text: &str) -> Result<ReplayFile, BadValue> {
             (path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default(), path)
         }
     };
+    if let Some((problem, hint)) = unexpanded(path.as_os_str()) {
+        return Err(BadValue { problem, hint });
+    }
     let symbol = symbol_of(symbol).map_err(|bad| BadValue {
         hint: "write `SYMBOL=FILE`, like `R_100=ticks.csv`".into(),
         ..bad

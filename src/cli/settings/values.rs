@@ -120,6 +120,8 @@ pub struct DownloadSettings {
     pub request: DownloadRequest,
     /// Folder of the archive.
     pub output: PathBuf,
+    /// Whether it has to hold an archive already.
+    pub must_exist: bool,
     /// Whether what is proved already is asked again.
     pub ask_everything: bool,
     /// The partitions that take newer prices of the source.

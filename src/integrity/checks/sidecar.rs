@@ -62,7 +62,8 @@ pub(crate) fn check_sidecar(promises: &SidecarPromises<'_>, sidecar: &Sidecar) -
         check.our_part(promises, sidecar);
     } else if promises.footer.is_some() {
         let found = "a sidecar of another tool";
-        check.mismatch("a sidecar of titan-download, as the file is", found, Advice::Repair);
+        let advice = if sidecar.locked { Advice::DownloadLocked } else { Advice::Repair };
+        check.mismatch("a sidecar of titan-download, as the file is", found, advice);
     }
     check.findings
 }
@@ -147,7 +148,7 @@ impl Check<'_> {
         if sidecar.format_version.is_some_and(|version| version > FORMAT_VERSION) {
             let found = format!("version {}", sidecar.format_version.unwrap_or_default());
             let expected = format!("a format up to version {FORMAT_VERSION}");
-            self.mismatch(expected, found, Advice::Upgrade);
+            self.error(FindingKind::Undecodable, expected, found, Advice::ReadElsewhere);
             return;
         }
         if let Some(gaps_detected) = promises.gaps_detected {

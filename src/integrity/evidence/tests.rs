@@ -72,6 +72,7 @@ fn found(
         key: &key,
         examined,
         sidecar,
+        is_sidecar_newer: false,
         has_said_hash,
         findings: &findings,
         contradicted: RangeSet::new(),

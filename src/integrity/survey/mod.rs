@@ -104,13 +104,17 @@ pub fn survey(root: &Path, selection: &Selection) -> Survey {
     let layout = Layout::new(root);
     let walked = walk(&layout, &selection.symbols);
     let mut series: Vec<Series> = walked.places.iter().map(|p| p.key.series.clone()).collect();
+    series.extend(walked.gone.iter().map(|key| key.series.clone()));
     series.extend(staged::series(&layout));
     series.retain(|series| selection.takes(series));
     series.sort_unstable();
     series.dedup();
     let look = |series: Series| {
         let places = walked.places.iter().filter(|place| place.key.series == series);
-        let months: Vec<_> = places.map(|place| month_seen(&layout, place)).collect();
+        let gone = walked.gone.iter().filter(|key| key.series == series);
+        let mut months: Vec<_> = places.map(|place| month_seen(&layout, place)).collect();
+        months.extend(gone.map(|key| MonthSeen::gone(key.month)));
+        months.sort_unstable_by_key(|seen| seen.month);
         let standing = Standing::of(&series, &months);
         let months = months.into_iter().map(|month| MonthSurvey::of(&series, month)).collect();
         let staged = Staged::of(&layout, &series);

@@ -16,13 +16,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 
 use crate::domain::{Epoch, FindingKind, Record, StoreError};
+use crate::format::codecs::unknown_codec;
 use crate::format::schema::EPOCH;
 
-use super::super::errors::io_error;
+use super::super::errors::{io_error, undecodable};
 use super::super::read::{BATCH_ROWS, without_panic};
 
 /// The column that newer files of the Python tool have, always zero.
@@ -67,8 +67,8 @@ impl<R: Record> ForeignFile<R> {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = without_panic(path, || ArrowReaderMetadata::load(&file, options))?;
         let schema = metadata.schema();
-        check_columns::<R>(schema)?;
-        check_codecs(&metadata)?;
+        check_columns::<R>(path, schema)?;
+        check_codecs(path, &metadata)?;
         let has_volume = schema
             .field_with_name(VOLUME)
             .is_ok_and(|field| *field.data_type() == DataType::Float64);
@@ -183,14 +183,16 @@ fn missing(name: &str) -> Refusal {
     Refusal::Untrusted(FindingKind::Schema, format!("has no usable column `{name}`"))
 }
 
-/// Every column a partition needs is there once, in a type that loses nothing.
-fn check_columns<R: Record>(schema: &Schema) -> Result<(), Refusal> {
+/// Every column a partition needs is there once, in a type that loses nothing. That another type
+/// cannot be read here says nothing against the file.
+fn check_columns<R: Record>(path: &Path, schema: &Schema) -> Result<(), Refusal> {
     use DataType::{Float64, Int32, Int64, UInt32, UInt64};
     for name in std::iter::once(EPOCH).chain(R::COLUMNS.iter().copied()) {
         let mut fields = schema.fields().iter().filter(|field| field.name() == name);
+        let wanted = if name == EPOCH { "int64" } else { "float64" };
         let found = match (fields.next(), fields.next()) {
-            (None, _) => "no such column".to_owned(),
-            (Some(_), Some(_)) => "two of them".to_owned(),
+            (None, _) => "no such column",
+            (Some(_), Some(_)) => "two of them",
             (Some(field), None) => {
                 let fits = match field.data_type() {
                     Int64 | Int32 | UInt32 | UInt64 => name == EPOCH,
@@ -200,29 +202,25 @@ fn check_columns<R: Record>(schema: &Schema) -> Result<(), Refusal> {
                 if fits {
                     continue;
                 }
-                format!("one of type {}", field.data_type())
+                let found = field.data_type();
+                let problem = format!(
+                    "has a column `{name}` of type {found}, which this build cannot take over; \
+                     write it anew with {wanted} and put it back"
+                );
+                return Err(Refusal::Failed(undecodable(path, problem)));
             }
         };
-        let wanted = if name == EPOCH { "int64" } else { "float64" };
         let problem = format!("needs a column `{name}` of type {wanted} and has {found}");
         return Err(Refusal::Untrusted(FindingKind::Schema, problem));
     }
     Ok(())
 }
 
-/// Only what this build can decode.
-fn check_codecs(metadata: &ArrowReaderMetadata) -> Result<(), Refusal> {
-    let groups = metadata.metadata().row_groups().iter();
-    for column in groups.flat_map(parquet::file::metadata::RowGroupMetaData::columns) {
-        let codec = column.compression();
-        if !matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_))
-        {
-            let problem = format!(
-                "is compressed with {codec}, which cannot be read here; write it anew with zstd or \
-                 snappy and put it back"
-            );
-            return Err(Refusal::Untrusted(FindingKind::Unreadable, problem));
-        }
-    }
-    Ok(())
+fn check_codecs(path: &Path, metadata: &ArrowReaderMetadata) -> Result<(), Refusal> {
+    let Some(codec) = unknown_codec(metadata.metadata()) else { return Ok(()) };
+    let problem = format!(
+        "is compressed with {codec}, which this build cannot decode; write it anew with zstd or \
+         snappy and put it back"
+    );
+    Err(Refusal::Failed(undecodable(path, problem)))
 }

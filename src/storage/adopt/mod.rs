@@ -2,8 +2,8 @@
 //! else is named, and nothing is ever deleted.
 //!
 //! 1. the good rows are written into a draft beside the file, in order, without repetitions;
-//! 2. unless the new file carries every row and value on, the original and its sidecar get a
-//!    second name in quarantine, durably;
+//! 2. what the new file does not carry on goes to quarantine, durably: rows that are left out as a
+//!    small file that says why, a sidecar or a file that says more as it is, by a second name;
 //! 3. what was found is noted in the staging;
 //! 4. the draft takes the name of the file.
 //!
@@ -27,6 +27,8 @@ use crate::domain::{
     Coverage, CoverageState, Epoch, EpochRange, Finding, FindingKind, PartitionKey, PartitionState,
     Record, StoreError,
 };
+use crate::format::layout::{ROWS_SUFFIX, SET_ASIDE, is_rows_file};
+use crate::format::schema::EPOCH;
 use crate::format::{Footer, RowsDigests, Sidecar, SidecarCoverage};
 
 use super::atomic::{self, Draft, Renamed};
@@ -57,7 +59,8 @@ pub struct Adoption {
     pub n_repeated: u64,
     /// Rows left out for a reason that one of the findings names.
     pub n_set_aside: u64,
-    /// Where the original lies now, if not every row and value of it is in the new file.
+    /// Where what is not in the new file lies now: the rows that were left out, the sidecar, or the
+    /// original.
     pub quarantined: Vec<PathBuf>,
     /// What is wrong with it.
     pub findings: Vec<Finding>,
@@ -100,6 +103,8 @@ pub(super) struct Foreign<'a> {
 /// A new file without a name, and what is to be told of the old one.
 pub(super) struct Prepared {
     draft: Draft,
+    /// The rows that are left out, as the file of them will say it.
+    rows: Vec<u8>,
     pub(super) adoption: Adoption,
 }
 
@@ -115,8 +120,10 @@ impl Prepared {
 struct Judged {
     sifted: Sifted,
     findings: Vec<Finding>,
-    /// Whether each row and value of it is in the new file.
-    is_carried_on: bool,
+    /// Whether the file holds more than rows of a partition, or more rows than are written out.
+    keeps_file: bool,
+    /// Whether the sidecar says what the new one does not.
+    keeps_sidecar: bool,
 }
 
 impl<'a> Foreign<'a> {
@@ -148,8 +155,9 @@ impl<'a> Foreign<'a> {
         let facts = encoder.finish(|rows| self.footer(rows, &judged.sifted))?;
         draft.sync()?;
         check_written::<R>(&draft, &facts)?;
-        let adoption = self.adoption(judged)?;
-        Ok(Prepared { draft, adoption })
+        let rows = rows_file::<R>(&judged.sifted.tally.lines);
+        let adoption = self.adoption(judged, &rows)?;
+        Ok(Prepared { draft, rows, adoption })
     }
 
     /// Step 2.
@@ -160,8 +168,15 @@ impl<'a> Foreign<'a> {
         }
         self.store.make_private_dirs()?;
         self.store.make_dir_inside(&self.quarantine())?;
-        for (from, to) in [&self.parquet, &self.sidecar].into_iter().zip(places) {
-            atomic::keep(from, to, &self.store.names.next())?;
+        for to in places {
+            let unique = self.store.names.next();
+            let is_of = |suffix: &str| file_name(to).ends_with(&format!("{suffix}{SET_ASIDE}"));
+            if is_rows_file(to) {
+                atomic::write_file(to, &unique, &prepared.rows)?;
+            } else {
+                let from = if is_of(".parquet") { &self.parquet } else { &self.sidecar };
+                atomic::keep(from, to, &unique)?;
+            }
         }
         Ok(())
     }
@@ -183,7 +198,10 @@ impl<'a> Foreign<'a> {
     /// Tells what [`adopt`](Self::adopt) would do; changes nothing.
     pub(super) fn survey<R: Record>(&self) -> Result<Adoption, StoreError> {
         match self.judge::<R>(&mut |_| Ok(())) {
-            Ok(judged) => self.adoption(judged),
+            Ok(judged) => {
+                let rows = rows_file::<R>(&judged.sifted.tally.lines);
+                self.adoption(judged, &rows)
+            }
             Err(Refused::Untrusted { problem, findings, .. }) => {
                 let [parquet, sidecar] = self.free_places()?;
                 let kept_as = parquet.display().to_string();
@@ -242,14 +260,17 @@ impl<'a> Foreign<'a> {
             let problem = format!("holds no good row of {}", self.key.month);
             return Err(Refused::Untrusted { kind: FindingKind::ForeignRows, problem, findings });
         }
-        let not_carried = self.not_carried(&file.extra, &sifted);
-        let is_carried_on = tally.n_set_aside() == 0 && not_carried.is_empty();
-        findings.extend(not_carried);
-        Ok(Judged { sifted, findings, is_carried_on })
+        let is_too_much = tally.n_set_aside() > tally.lines.len() as u64;
+        let keeps_file = is_too_much || !file.extra.is_empty() || sifted.n_volumes > 0;
+        findings.extend(self.not_in_file(&file.extra, &sifted));
+        let not_in_sidecar = self.not_in_sidecar(&sifted);
+        let keeps_sidecar = keeps_file || !not_in_sidecar.is_empty();
+        findings.extend(not_in_sidecar);
+        Ok(Judged { sifted, findings, keeps_file, keeps_sidecar })
     }
 
-    /// What the new file and its sidecar do not say any more.
-    fn not_carried(&self, extra: &[String], sifted: &Sifted) -> Vec<Finding> {
+    /// What the new file does not hold any more, beside rows.
+    fn not_in_file(&self, extra: &[String], sifted: &Sifted) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut note = |kind, expected: &str, found: String| {
             findings.push(remark(self.key, kind, expected, found));
@@ -263,6 +284,15 @@ impl<'a> Foreign<'a> {
             let found = format!("{} rows with another one, left out", sifted.n_volumes);
             note(FindingKind::Schema, "a `volume` of 0.0", found);
         }
+        findings
+    }
+
+    /// What the new sidecar does not say any more.
+    fn not_in_sidecar(&self, sifted: &Sifted) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let mut note = |kind, expected: &str, found: String| {
+            findings.push(remark(self.key, kind, expected, found));
+        };
         match (&self.said, &self.sidecar_bytes) {
             (Some(said), _) => {
                 let unknown = said.unknown_keys();
@@ -283,22 +313,32 @@ impl<'a> Foreign<'a> {
         findings
     }
 
-    fn adoption(&self, judged: Judged) -> Result<Adoption, StoreError> {
-        let Judged { sifted, mut findings, is_carried_on } = judged;
-        let mut quarantined = Vec::new();
-        if !is_carried_on {
-            let [parquet, sidecar] = self.places()?;
-            let found = format!("not all of it; the original is kept as `{}`", parquet.display());
+    fn adoption(&self, judged: Judged, rows: &[u8]) -> Result<Adoption, StoreError> {
+        let Judged { sifted, mut findings, keeps_file, keeps_sidecar } = judged;
+        let tally = &sifted.tally;
+        let wanted = Wanted {
+            file: keeps_file,
+            sidecar: keeps_sidecar && self.sidecar_bytes.is_some(),
+            rows: (!keeps_file && tally.n_set_aside() > 0).then_some(rows),
+        };
+        let quarantined = self.places(&wanted)?;
+        if !quarantined.is_empty() {
+            let shown: Vec<_> = quarantined.iter().map(|p| format!("`{}`", p.display())).collect();
+            let what = match (keeps_file, wanted.rows) {
+                (true, _) => "not all of it; the original is kept as",
+                (false, Some(_)) => "all but the rows set aside, which are kept with the reason as",
+                (false, None) => "all but what its sidecar said, which is kept as",
+            };
             let expected = "every row and value carried on";
+            let found = format!("{what} {}", shown.join(" and "));
             findings.push(remark(self.key, FindingKind::ForeignRows, expected, found));
-            quarantined = self.existing(parquet, sidecar);
         }
         Ok(Adoption {
             fate: Fate::Adopted,
-            n_rows: sifted.tally.n_rows,
-            n_kept: sifted.tally.kept.n_rows,
-            n_repeated: sifted.tally.equal.n_rows,
-            n_set_aside: sifted.tally.n_set_aside(),
+            n_rows: tally.n_rows,
+            n_kept: tally.kept.n_rows,
+            n_repeated: tally.equal.n_rows,
+            n_set_aside: tally.n_set_aside(),
             quarantined,
             findings,
         })
@@ -334,35 +374,64 @@ impl<'a> Foreign<'a> {
         layout.quarantine_dir().join(series.symbol.as_str()).join(series.kind.folder())
     }
 
-    /// Where the original is kept: where a run that was stopped has put it already, else the next
+    /// Where what is wanted is kept: where a run that was stopped has put it already, else the next
     /// free places.
-    fn places(&self) -> Result<[PathBuf; 2], StoreError> {
-        let names = self.names();
+    fn places(&self, wanted: &Wanted<'_>) -> Result<Vec<PathBuf>, StoreError> {
+        let [parquet, sidecar] = self.names();
+        let rows = format!("{}{ROWS_SUFFIX}", self.key.month);
+        let is_absent = |place: &Path| fs::symlink_metadata(place).is_err();
+        let is_bytes = |place: &Path, bytes: Option<&[u8]>| {
+            Ok::<_, StoreError>(read_if_any(place)?.as_deref() == bytes)
+        };
         for n in 1u32.. {
-            let [parquet, sidecar] =
-                super::numbered_places(&self.quarantine(), names.each_ref().map(String::as_str), n);
-            let is_there = |place: &Path| fs::symlink_metadata(place).is_ok();
-            if !is_there(&parquet) && !is_there(&sidecar) {
-                return Ok([parquet, sidecar]);
-            }
-            // The sidecar follows the file, so it may not be there yet.
-            if is_there(&parquet) && file_sha256(&parquet)? == self.sha256 {
-                let found = read_if_any(&sidecar)?;
-                if found.is_none() || found == self.sidecar_bytes {
-                    return Ok([parquet, sidecar]);
-                }
+            let names = [parquet.as_str(), sidecar.as_str(), rows.as_str()];
+            let [parquet, sidecar, rows] = super::numbered_places(&self.quarantine(), names, n);
+            // One may be there and the next not yet.
+            let fits = (is_absent(&parquet)
+                || wanted.file && file_sha256(&parquet)? == self.sha256)
+                && (is_absent(&sidecar)
+                    || wanted.sidecar && is_bytes(&sidecar, self.sidecar_bytes.as_deref())?)
+                && (is_absent(&rows) || wanted.rows.is_some() && is_bytes(&rows, wanted.rows)?);
+            if fits {
+                let places = [
+                    wanted.file.then_some(parquet),
+                    wanted.rows.map(|_| rows),
+                    wanted.sidecar.then_some(sidecar),
+                ];
+                return Ok(places.into_iter().flatten().collect());
             }
         }
         Err(damaged(&self.quarantine(), "is full"))
     }
 
     fn free_places(&self) -> Result<[PathBuf; 2], StoreError> {
-        super::free_places(&self.quarantine(), &self.names())
+        let names = self.names();
+        let names = names.each_ref().map(String::as_str);
+        super::free_pair(&self.quarantine(), names, self.sidecar_bytes.is_some())
     }
 
     fn names(&self) -> [String; 2] {
         [file_name(&self.parquet), file_name(&self.sidecar)]
     }
+}
+
+/// What of an original is kept in quarantine.
+struct Wanted<'a> {
+    file: bool,
+    sidecar: bool,
+    /// The rows that are left out.
+    rows: Option<&'a [u8]>,
+}
+
+/// Rows that are left out, with the reason of each, for people and for scripts.
+fn rows_file<R: Record>(lines: &[String]) -> Vec<u8> {
+    let columns: String = R::COLUMNS.iter().map(|name| format!(",{name}")).collect();
+    let mut text = format!("reason,{EPOCH}{columns}\n");
+    lines.iter().for_each(|line| {
+        text.push_str(line);
+        text.push('\n');
+    });
+    text.into_bytes()
 }
 
 /// Why a partition was not taken over.
@@ -406,10 +475,14 @@ pub(super) fn glimpse<R: Record>(
     key: &PartitionKey,
     parquet: &Path,
     sidecar: Option<&Sidecar>,
-) -> Option<Sidecar> {
-    let n_rows = ForeignFile::<R>::open(parquet).ok()?.declared_rows();
+) -> Result<Option<Sidecar>, StoreError> {
+    let n_rows = match ForeignFile::<R>::open(parquet) {
+        Ok(file) => file.declared_rows(),
+        Err(Refusal::Failed(error @ StoreError::Undecodable { .. })) => return Err(error),
+        Err(_) => 0,
+    };
     if n_rows == 0 {
-        return None;
+        return Ok(None);
     }
     let mut glimpsed = sidecar
         .filter(|sidecar| sidecar.is_foreign())
@@ -428,7 +501,7 @@ pub(super) fn glimpse<R: Record>(
         });
     }
     glimpsed.record_count = n_rows;
-    Some(glimpsed)
+    Ok(Some(glimpsed))
 }
 
 /// Lets the sidecar of a file that was taken over say what only the old one knew. A time that the
@@ -453,7 +526,7 @@ pub(super) fn carry_on(
 }
 
 fn carry_counts(foreign: &Sidecar, saved: Option<Epoch>, sidecar: &mut Sidecar) {
-    sidecar.created_at = saved.map(|saved| saved.to_string());
+    sidecar.created_at = saved.map(Epoch::to_iso_with_offset);
     sidecar.download_duration_seconds = foreign.download_duration_seconds;
     sidecar.duplicates_removed = foreign.duplicates_removed;
 }
@@ -538,8 +611,8 @@ fn origin(store: &ParquetStore, key: &PartitionKey) -> Result<Origin, StoreError
         Ok(file) if !file.footer.coverage.select(is_inherited).is_empty() => Ok(Origin::Foreign),
         // No footer of anybody: without a sidecar of ours it is as foreign as it is broken.
         Err(Unusable::Broken(_)) if bytes.is_none() => Ok(Origin::Foreign),
-        Ok(_) | Err(Unusable::TooNew(_) | Unusable::Broken(_)) => Ok(Origin::Ours),
-        Err(Unusable::Unknown(error)) => Err(error),
+        Ok(_) | Err(Unusable::Broken(_)) => Ok(Origin::Ours),
+        Err(Unusable::Undecodable(error) | Unusable::Unknown(error)) => Err(error),
     }
 }
 

@@ -59,7 +59,8 @@ impl Said {
                 .get("download_duration_seconds")
                 .and_then(Value::as_f64),
             file_size: self.count("file_size"),
-            format_version: None,
+            // None unless a newer version wrote it, in a form that cannot be understood.
+            format_version: self.whole("format_version").and_then(|v| u32::try_from(v).ok()),
             state: None,
             month: None,
             pip_size: None,

@@ -51,6 +51,20 @@ impl Fault {
         Self::Shape,
     ];
 
+    /// The reason in the file of rows that are left out.
+    fn word(self) -> &'static str {
+        match self {
+            Self::NoEpoch => "no_epoch",
+            Self::BeforeMonth => "before_month",
+            Self::NextMonthStart => "next_month_start",
+            Self::AfterMonth => "after_month",
+            Self::OffGrid => "off_grid",
+            Self::StillOpen => "still_open",
+            Self::Price => "bad_price",
+            Self::Shape => "candle_shape",
+        }
+    }
+
     /// The kind of its finding, what was expected, and what such rows are.
     fn words(self) -> (FindingKind, &'static str, &'static str) {
         use FindingKind as K;
@@ -225,6 +239,10 @@ impl Count {
     }
 }
 
+/// Rows left out of one file that are written one by one: two pages of the source. Where there are
+/// more, the file itself is kept.
+pub(super) const MOST_ROWS_WRITTEN: usize = 10_000;
+
 /// What was seen in the rows of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Tally {
@@ -239,16 +257,31 @@ pub(super) struct Tally {
     /// Good rows that come after a later one.
     pub(super) unsorted: Count,
     faults: [Count; Fault::ALL.len()],
+    /// The rows that are set aside, as lines of CSV; no more than [`MOST_ROWS_WRITTEN`].
+    pub(super) lines: Vec<String>,
 }
 
 impl Tally {
-    pub(super) fn note(&mut self, fault: Fault, epoch: Option<Epoch>) {
+    pub(super) fn note(&mut self, fault: Fault, epoch: Option<Epoch>, prices: &[f64]) {
         self.faults[fault as usize].add(epoch);
+        self.write_out(fault.word(), epoch, prices);
     }
 
-    fn note_second(&mut self, is_equal: bool, epoch: Epoch) {
-        let count = if is_equal { &mut self.equal } else { &mut self.conflicting };
-        count.add(Some(epoch));
+    fn note_second(&mut self, is_equal: bool, epoch: Epoch, prices: &[f64]) {
+        if is_equal {
+            return self.equal.add(Some(epoch));
+        }
+        self.conflicting.add(Some(epoch));
+        self.write_out("conflicting", Some(epoch), prices);
+    }
+
+    /// Numbers are written so that they read back the same.
+    fn write_out(&mut self, reason: &str, epoch: Option<Epoch>, prices: &[f64]) {
+        if self.lines.len() < MOST_ROWS_WRITTEN {
+            let epoch = epoch.map(|epoch| epoch.secs().to_string()).unwrap_or_default();
+            let prices = prices.iter().map(|price| format!(",{price}"));
+            self.lines.push(format!("{reason},{epoch}{}", prices.collect::<String>()));
+        }
     }
 
     /// Rows that are in the old file and whose values are not in the new one.
@@ -394,12 +427,12 @@ fn stream<R: Record>(
         let row = match (epoch, rules.fault(epoch, prices)) {
             (Some(epoch), None) => R::from_parts(epoch, prices),
             (_, fault) => {
-                tally.note(fault.unwrap_or(Fault::NoEpoch), epoch);
+                tally.note(fault.unwrap_or(Fault::NoEpoch), epoch, prices);
                 return Ok(());
             }
         };
         match before.filter(|before| before.epoch() == row.epoch()) {
-            Some(before) => tally.note_second(before == row, row.epoch()),
+            Some(before) => tally.note_second(before == row, row.epoch(), prices),
             None => {
                 before = Some(row);
                 tally.kept.add(epoch);
@@ -429,12 +462,12 @@ fn put_in_order<R: Record>(
                 (Some(epoch), None) if start <= epoch && epoch < end => {
                     let row = R::from_parts(epoch, prices);
                     match slice.get(&epoch) {
-                        Some(held) => tally.note_second(*held == row, epoch),
+                        Some(held) => tally.note_second(*held == row, epoch, prices),
                         None => drop(slice.insert(epoch, row)),
                     }
                 }
                 // Whatever is no good row is counted in the first pass.
-                (_, Some(fault)) if start == first => tally.note(fault, epoch),
+                (_, Some(fault)) if start == first => tally.note(fault, epoch, prices),
                 _ => {}
             }
             Ok(())

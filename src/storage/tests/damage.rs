@@ -108,13 +108,38 @@ fn a_spoiled_segment_is_set_aside_and_named() {
     let end = format!("\"end\":{}", START + 200);
     let later = format!("\"end\":{}", START + 900);
     check_spoiled("a header that claims more", |path| replace(path, &end, &later));
-    check_spoiled("another version", |path| {
-        replace(path, "\"format_version\":3", "\"format_version\":4");
+    check_spoiled("a version that nobody knows any more", |path| {
+        replace(path, "\"format_version\":3", "\"format_version\":1");
     });
     check_spoiled("rows of a form that the header denies", |path| {
         replace(path, "\"format_version\":3", "\"format_version\":2");
     });
     check_spoiled("an unknown key", |path| replace(path, "\"n_rows\"", "\"new\":1,\"n_rows\""));
+}
+
+/// A newer build staged it, in whatever form, and was set back: it is left for that build, and its
+/// seconds count as not answered.
+#[test]
+fn a_segment_of_a_newer_version_stays_where_it_is() {
+    for more in ["", "\"form\":[1],"] {
+        let (archive, rows) = (Archive::new(), walk(100));
+        let store = archive.store("one");
+        stage(&store, range(0, 100), &rows);
+        let spoil = |path: &Path| {
+            let newer = format!("{more}\"format_version\":4");
+            replace(path, "\"format_version\":3", &newer);
+        };
+        stage_spoiled(&archive, &store, &rows, spoil);
+        let staged = archive.names_in(".titan/staging");
+        let stored = load_owned(&store).unwrap();
+        assert_eq!(stored.staged.iter().collect::<Vec<_>>(), [range(0, 100)]);
+        assert_eq!(archive.names_in(".titan/staging"), staged);
+        let published = publish(&archive.store("next"));
+        assert_eq!(kinds(&published.findings), []);
+        assert_eq!(published.coverage.missing(range(0, 200)), RangeSet::from(range(100, 200)));
+        assert_eq!(archive.names_in(".titan/staging").len(), 1);
+        assert!(archive.names_in(".titan/quarantine").is_empty());
+    }
 }
 
 /// However many are spoiled, each is named, the rest is published, and what they answered for is
@@ -388,7 +413,7 @@ fn a_truncated_file_keeps_its_name_until_it_was_asked_again() {
     let store = archive.store("next");
     let stored = load_owned(&store).unwrap();
     assert!(stored.published.is_empty() && stored.state.is_none());
-    let quarantined = ["2026-03.1.metadata.json", "2026-03.1.parquet"];
+    let quarantined = ["2026-03.1.metadata.json.set-aside", "2026-03.1.parquet.set-aside"];
     let quarantined = quarantined.map(|name| format!(".titan/quarantine/R_100/ticks/{name}"));
     assert_eq!(archive.names_in(".titan/quarantine"), quarantined);
     assert!(archive.bytes() == before["R_100/ticks/2026-03.parquet"]);
@@ -506,7 +531,7 @@ fn a_sidecar_without_its_file_describes_nothing() {
     assert_eq!(load_owned(&archive.store("next")).unwrap().record_count, 0);
     assert_eq!(
         archive.names_in(".titan/quarantine"),
-        [".titan/quarantine/R_100/ticks/2026-03.1.metadata.json"]
+        [".titan/quarantine/R_100/ticks/2026-03.1.metadata.json.set-aside"]
     );
 }
 
@@ -576,7 +601,13 @@ fn a_newer_format_is_left_alone() {
     let newer = Sidecar { format_version: Some(99), ..archive.sidecar() };
     fs::write(archive.sidecar_path(), newer.to_json()).unwrap();
     let before = archive.files();
-    let error = load_owned(&archive.store("next")).unwrap_err();
-    assert!(error.to_string().contains("newer version"), "{error}");
-    assert_eq!(archive.files(), before);
+    let store = archive.store("next");
+    let stored = load_owned(&store).unwrap();
+    assert!(stored.locked && stored.undecodable.is_some_and(|why| why.contains("newer version")));
+    stage(&store, range(0, 10), &[]);
+    let error = publish_with(&store, &publication()).unwrap_err();
+    assert!(matches!(error, StoreError::Undecodable { .. }), "{error:?}");
+    let mut after = archive.files();
+    after.retain(|name, _| !name.starts_with(".titan/staging"));
+    assert_eq!(after, before);
 }

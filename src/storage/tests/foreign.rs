@@ -58,6 +58,11 @@ fn fitting_sidecar(rows: &[(i64, f64)]) -> String {
     )
 }
 
+/// One that says more than the new one will.
+fn chatty_sidecar() -> String {
+    fitting_sidecar(&FAULTY).replace("\"file_size\": 9", "\"file_size\": 9, \"colour\": 1")
+}
+
 fn ticks(rows: &[(i64, f64)]) -> Vec<Tick> {
     rows.iter().map(|(second, quote)| tick(*second, *quote)).collect()
 }
@@ -95,7 +100,7 @@ fn good_rows_become_inherited_and_nothing_else_is_needed() {
     assert!(archive.names_in(".titan/quarantine").is_empty(), "every value is in the new file");
 
     let sidecar = archive.sidecar();
-    assert_eq!(sidecar.created_at.as_deref(), Some("2026-03-20T00:00:00Z"));
+    assert_eq!(sidecar.created_at.as_deref(), Some("2026-03-20T00:00:00+00:00"));
     assert_eq!((sidecar.duplicates_removed, sidecar.download_duration_seconds), (3, Some(2.5)));
     assert_eq!(sidecar.coverage(), inherited(10, 3611));
     assert!(sidecar.findings.iter().all(|f| f.kind == FindingKind::UnexplainedGap));
@@ -105,10 +110,10 @@ fn good_rows_become_inherited_and_nothing_else_is_needed() {
 }
 
 #[test]
-fn what_is_left_out_is_named_and_the_original_is_kept() {
+fn what_is_left_out_is_named_and_kept() {
     let archive = Archive::new();
-    write_old(&archive, &FAULTY, Some(&fitting_sidecar(&FAULTY)));
-    let (parquet, sidecar) = (archive.bytes(), fs::read(archive.sidecar_path()).unwrap());
+    write_old(&archive, &FAULTY, Some(&chatty_sidecar()));
+    let sidecar = fs::read(archive.sidecar_path()).unwrap();
 
     let store = archive.store("a");
     let surveyed = store.survey(&key()).unwrap().unwrap();
@@ -122,15 +127,45 @@ fn what_is_left_out_is_named_and_the_original_is_kept() {
     assert_eq!((adoption.n_rows, adoption.n_kept), (7, 2));
     assert_eq!((adoption.n_repeated, adoption.n_set_aside), (1, 4));
     use FindingKind::{BadPrice, ConflictingTick, DuplicateRow, ForeignRows};
-    let expected = [ForeignRows, ForeignRows, BadPrice, ConflictingTick, DuplicateRow, ForeignRows];
+    let expected = [
+        ForeignRows,
+        ForeignRows,
+        BadPrice,
+        ConflictingTick,
+        DuplicateRow,
+        FindingKind::SidecarMismatch,
+        ForeignRows,
+    ];
     assert_eq!(kinds(&adoption.findings), expected);
     assert_eq!(read_rows::<Tick>(&archive.parquet()), ticks(&[(10, 1.5), (3610, 1.25)]));
     assert_eq!(load(&store).unwrap().published, inherited(10, 3611));
     assert_eq!(kinds(&archive.sidecar().findings), expected);
     let quarantine = store.layout().quarantine_dir().join("R_100/ticks");
-    assert_eq!(fs::read(quarantine.join("2026-03.1.parquet")).unwrap(), parquet);
-    assert_eq!(fs::read(quarantine.join("2026-03.1.metadata.json")).unwrap(), sidecar);
+    let day = START + 86_400;
+    let (next, later) = (START + 31 * 86_400, START + 90 * 86_400);
+    let rows = format!(
+        "reason,epoch,quote\nbad_price,{},NaN\nconflicting,{},9\nnext_month_start,{next},3\n\
+         after_month,{later},4\n",
+        day - 86_400 + 12,
+        day - 86_400 + 3610,
+    );
+    let kept = fs::read_to_string(quarantine.join("2026-03.1.rows.csv.set-aside")).unwrap();
+    assert_eq!(kept, rows);
+    assert_eq!(fs::read(quarantine.join("2026-03.1.metadata.json.set-aside")).unwrap(), sidecar);
     assert_eq!(archive.names_in(".titan/quarantine").len(), 2);
+}
+
+/// More rows than are written one by one: then the file itself is kept.
+#[test]
+fn many_rows_that_are_left_out_keep_the_original() {
+    let archive = Archive::new();
+    let rows: Vec<_> = (0..10_002).map(|n| (31 * 86_400 - 1 + n, 1.0)).collect();
+    write_old(&archive, &rows, Some(&fitting_sidecar(&rows)));
+    let original = archive.bytes();
+    load_owned(&archive.store("a")).unwrap();
+    let names = archive.names_in(".titan/quarantine");
+    let place = ".titan/quarantine/R_100/ticks/2026-03.1.parquet.set-aside";
+    assert_eq!((names.len(), &archive.files()[place]), (2, &original));
 }
 
 /// Whoever adopts and then stops, the findings are told once by the next publish and stay in the
@@ -141,7 +176,7 @@ fn findings_of_an_adoption_are_told_once_and_stay_in_the_sidecar() {
     write_old(&archive, &FAULTY, None);
     assert!(load_owned(&archive.store("a")).unwrap().has_remarks);
     let told = publish(&archive.store("b")).findings;
-    assert_eq!(told.len(), 6, "{told:?}");
+    assert_eq!(told.len(), 6, "{told:?}"); // Without a sidecar nothing is said of one.
     let again = publish(&archive.store("c")).findings;
     assert_eq!(again, []);
     assert_eq!(kinds(&archive.sidecar().findings), kinds(&told));
@@ -266,10 +301,14 @@ fn columns_that_lose_something_are_not_trusted() {
     writer.close().unwrap();
     let store = archive.store("a");
     let _guard = store.lock(&series()).unwrap();
-    let adoption = store.adopt(&key()).unwrap().unwrap();
-    assert_eq!(adoption.fate, Fate::SetAside);
-    assert_eq!(kinds(&adoption.findings), [FindingKind::Schema]);
-    assert!(adoption.findings[0].found.contains("`epoch` of type int64"), "{adoption:?}");
+    let before = archive.bytes();
+    for error in [store.survey(&key()).unwrap_err(), store.adopt(&key()).unwrap_err()] {
+        assert!(matches!(error, StoreError::Undecodable { .. }), "{error:?}");
+        assert!(error.to_string().contains("a column `epoch` of type Float64"), "{error}");
+    }
+    let stored = load_owned(&store).unwrap();
+    assert!(stored.undecodable.is_some_and(|why| why.contains("write it anew with int64")));
+    assert_eq!(archive.bytes(), before, "nothing is said against it");
 }
 
 #[test]
@@ -306,12 +345,12 @@ fn a_locked_partition_stays_whatever_else_its_sidecar_says() {
 #[test]
 fn an_adoption_may_stop_after_any_step() {
     let whole = Archive::new();
-    write_old(&whole, &FAULTY, Some(&fitting_sidecar(&FAULTY)));
+    write_old(&whole, &FAULTY, Some(&chatty_sidecar()));
     load_owned(&whole.store("a")).unwrap();
     let n_steps = 5;
     for n_done in 0..=n_steps {
         let archive = Archive::new();
-        write_old(&archive, &FAULTY, Some(&fitting_sidecar(&FAULTY)));
+        write_old(&archive, &FAULTY, Some(&chatty_sidecar()));
         let original = archive.bytes();
         let store = archive.store("dead");
         let key = key();

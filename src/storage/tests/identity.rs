@@ -120,7 +120,7 @@ fn the_sidecar_tells_the_truth_about_the_file() {
     assert_eq!(sidecar.record_count, 2600);
     assert_eq!((sidecar.start_epoch, sidecar.end_epoch), (START, START + 5198));
     assert_eq!((sidecar.gaps_detected, sidecar.duplicates_removed), (7, 2));
-    assert_eq!(sidecar.created_at.as_deref(), Some("2026-03-10T00:00:00Z"));
+    assert_eq!(sidecar.created_at.as_deref(), Some("2026-03-10T00:00:00+00:00"));
     assert_eq!(sidecar.download_duration_seconds, Some(1.5));
     assert_eq!(sidecar.pip_size, Some(2));
     assert_eq!(sidecar.state, Some(PartitionState::Open));

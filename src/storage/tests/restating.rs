@@ -54,13 +54,15 @@ fn an_accepted_restatement_keeps_the_file_before() {
     assert!(published.findings.iter().all(|f| f.severity < Severity::Error), "{published:#?}");
     assert_eq!(errors(&archive), []);
     let [told] = &told(&archive)[..] else { panic!("{:#?}", archive.sidecar().findings) };
-    let place = ".titan/quarantine/R_100/ticks/2026-03.1.parquet";
+    let place = ".titan/quarantine/R_100/ticks/2026-03.1.parquet.set-aside";
     for part in ["1 row changed", "2026-03-01T00:00:02Z", place] {
         assert!(told.contains(part), "{told}");
     }
     let files = archive.files();
     assert!(files[place] == old);
-    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.metadata.json"] == old_sidecar);
+    assert!(
+        files[".titan/quarantine/R_100/ticks/2026-03.1.metadata.json.set-aside"] == old_sidecar
+    );
     assert!(load_owned(&store).unwrap().restatement_accepted);
 
     // The same wish again has nothing to change, and nothing more to tell.

@@ -58,7 +58,7 @@ fn a_file_left_behind_is_put_right_by_the_next_run() {
     let archive = published();
     let right = fs::read(path(&archive)).unwrap();
     for wrong in
-        [None, Some(""), Some("{"), Some("[]"), Some(r#"{"format_version": 9, "series": {}}"#)]
+        [None, Some(""), Some("{"), Some("[]"), Some(r#"{"format_version": 0, "series": {}}"#)]
     {
         match wrong {
             None => fs::remove_file(path(&archive)).unwrap(),
@@ -70,7 +70,37 @@ fn a_file_left_behind_is_put_right_by_the_next_run() {
 }
 
 #[test]
-fn other_series_keep_their_place_unless_they_are_gone() {
+fn a_file_of_a_newer_version_stays() {
+    let archive = published();
+    let newer = r#"{"format_version": 9, "series": {"R_100/ticks": {"of": "another form"}}}"#;
+    fs::write(path(&archive), newer).unwrap();
+    drop(archive.store("next").lock(&series()).unwrap());
+    assert_eq!(fs::read_to_string(path(&archive)).unwrap(), newer);
+}
+
+/// The one place that remembers a month whose two files are gone.
+#[test]
+fn a_month_that_is_gone_stays_in_it_and_proves_nothing() {
+    let archive = published();
+    let right = fs::read(path(&archive)).unwrap();
+    let files = [archive.parquet(), archive.sidecar_path()].map(|path| (fs::read(&path), path));
+    files.iter().for_each(|(_, path)| fs::remove_file(path).unwrap());
+    for _ in 0..2 {
+        drop(archive.store("next").lock(&series()).unwrap());
+        let standing = file(&archive).series["R_100/ticks"].clone();
+        assert_eq!(standing.months, ["2026-03"]);
+        assert_eq!(standing.problems["2026-03"], "its files are gone");
+        assert_eq!((standing.watermark, standing.rows), (None, 0));
+    }
+    for (bytes, path) in files {
+        fs::write(path, bytes.unwrap()).unwrap();
+    }
+    drop(archive.store("next").lock(&series()).unwrap());
+    assert_eq!(fs::read(path(&archive)).unwrap(), right);
+}
+
+#[test]
+fn other_series_keep_their_place_and_what_is_gone_is_said() {
     let archive = published();
     let mut with_others = file(&archive);
     let standing = with_others.series["R_100/ticks"].clone();
@@ -80,8 +110,11 @@ fn other_series_keep_their_place_unless_they_are_gone() {
     fs::write(path(&archive), with_others.to_json()).unwrap();
     fs::create_dir_all(archive.root().join("R_75/ticks")).unwrap();
     drop(archive.store("next").lock(&series()).unwrap());
-    let names: Vec<_> = file(&archive).series.into_keys().collect();
-    assert_eq!(names, ["R_100/ticks", "R_75/ticks"]);
+    let series = file(&archive).series;
+    assert_eq!(series.keys().collect::<Vec<_>>(), ["R_100/ticks", "R_50/ticks", "R_75/ticks"]);
+    assert_eq!(series["R_75/ticks"], standing, "whoever takes it next looks");
+    assert_eq!(series["R_50/ticks"].watermark, None);
+    assert_eq!(series["R_50/ticks"].problems["2026-03"], "its files are gone");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_row_that_contradicts_itself() {
     found.findings.push(finding);
     found.staged.n_segments = 1;
     found.staged.ranges.insert(crate::domain::EpochRange::new(at(-9), at(9)).unwrap());
-    found.quarantine.push(".titan/quarantine/R_100/ticks/2026-03.1.parquet".into());
+    found.quarantine.push(".titan/quarantine/R_100/ticks/2026-03.1.parquet.set-aside".into());
     found.contradictions.push("there is a row where the coverage says `failed`".into());
     insta::assert_snapshot!(text(&found));
 }

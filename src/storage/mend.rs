@@ -41,8 +41,14 @@ pub(super) fn mend<R: Record>(
         Remedy::Rewrite { wrong } => rewrite::<R>(&remains, key, wrong),
         Remedy::Return(home) => {
             bring_home::<R>(store, &remains, key, home)?;
-            // A publish may never follow, at the one place or at the other.
-            [key, home].into_iter().for_each(|key| watermark::refresh(store, &key.series));
+            // A publish may never follow, at the one place or at the other; and what lay in the
+            // wrong place is not missing there.
+            let is_absent = |path: &Path| fs::symlink_metadata(path).is_err();
+            match is_absent(remains.parquet()) && is_absent(remains.sidecar()) {
+                true => watermark::forget(store, key),
+                false => watermark::refresh(store, &key.series),
+            }
+            watermark::refresh(store, &home.series);
             Ok(())
         }
     }

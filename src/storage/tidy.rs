@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::domain::{Series, StoreError};
 use crate::format::layout::{SET_ASIDE, is_transient};
 
+use super::atomic::DRAFT_SUFFIX;
 use super::staging::{file_name, list};
 use super::{ParquetStore, atomic};
 
@@ -23,7 +24,8 @@ pub(super) fn tidy(store: &ParquetStore, series: &Series) {
     }
 }
 
-/// Adds the suffix to what lies in quarantine without it.
+/// Adds the suffix to what lies in quarantine without it, and removes what a dead run had not
+/// finished there.
 fn rename_set_aside(store: &ParquetStore, folder: &Path) -> Result<(), StoreError> {
     let quarantine = store.layout.quarantine_dir();
     let staged = list_inside(store, &quarantine.join("staging").join(folder))?;
@@ -31,6 +33,10 @@ fn rename_set_aside(store: &ParquetStore, folder: &Path) -> Result<(), StoreErro
     for dir in std::iter::once(quarantine.join(folder)).chain(staged) {
         for path in list_inside(store, &dir)? {
             let name = file_name(&path);
+            if name.starts_with('.') && name.ends_with(DRAFT_SUFFIX) {
+                atomic::sweep_draft(&path)?;
+                continue;
+            }
             let is_ours = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
             if name.ends_with(SET_ASIDE) || name.starts_with('.') || !is_ours {
                 continue;

@@ -80,7 +80,7 @@ fn try_update(
         }
     };
     let mut known: BTreeMap<Series, BTreeSet<Month>> = BTreeMap::new();
-    for key in file.partitions().into_iter().filter(|key| Some(key.month) != forgotten) {
+    for key in file.partitions() {
         known.entry(key.series).or_default().insert(key.month);
     }
     let of_series = known.remove(series).unwrap_or_default();

@@ -65,6 +65,7 @@ fn each_retry_says_where_it_belongs() {
     let server = Server::start(&["--fault", "internal_error=0.3"]);
     let sandbox = Sandbox::new();
     let file = ["--log-file", "run.log", "--log-format", "json", "--quiet", "--retries", "20"];
+    fs::create_dir_all(sandbox.path("data/.titan")).unwrap();
     let ran = sandbox.run(&with(&candles(&server.url, TWENTY_DAYS), &file)).expect(0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
     let lines = lines(&sandbox.path("run.log"));

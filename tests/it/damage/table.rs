@@ -92,22 +92,26 @@ pub(crate) static OF_FILES: &[Damage] = damages! {
     "a file renamed to another symbol":
         |s| s.move_to(CANDLES, "R_50/candles_60/2026-03")
         => "error footer_mismatch R_50/candles_60/2026-03.parquet",
+           "error partition_missing R_100/candles_60/2026-03.parquet",
            "error sidecar_mismatch R_50/candles_60/2026-03.metadata.json";
     "a file renamed to another month":
         |s| s.move_to(CANDLES, "R_100/candles_60/2026-01")
         => "error footer_mismatch R_100/candles_60/2026-01.parquet",
            "error illegal_state R_100/candles_60/2026-01.metadata.json",
            "error outside_month R_100/candles_60/2026-01.parquet",
+           "error partition_missing R_100/candles_60/2026-03.parquet",
            "error sidecar_mismatch R_100/candles_60/2026-01.metadata.json";
     "a file renamed to another kind":
         |s| s.move_to(CANDLES, "R_100/candles_120/2026-03")
         => "error footer_mismatch R_100/candles_120/2026-03.parquet",
+           "error partition_missing R_100/candles_60/2026-03.parquet",
            "warning misaligned R_100/candles_120/2026-03.parquet",
            "error sidecar_mismatch R_100/candles_120/2026-03.metadata.json",
            "info candle_mismatch R_100/candles_120/2026-03.parquet";
     "ticks in the place of candles":
         |s| s.move_to(TICKS, CANDLES)
         => "error footer_mismatch R_100/candles_60/2026-03.parquet",
+           "error partition_missing R_100/ticks/2026-03.parquet",
            "error schema R_100/candles_60/2026-03.parquet",
            "error sidecar_mismatch R_100/candles_60/2026-03.metadata.json";
     "a sidecar that is gone":
@@ -133,7 +137,7 @@ pub(crate) static OF_FILES: &[Damage] = damages! {
         => "info leftover R_100 ticks 2026-03";
     "a file in quarantine":
         |s| s.write(".titan/quarantine/R_100/ticks/2026-03.parquet", "bad")
-        => "info leftover .titan/quarantine/R_100/ticks/2026-03.parquet";
+        => "info leftover .titan/quarantine";
 };
 
 /// Every kind of damage to what is said of the rows.
@@ -241,11 +245,10 @@ pub(crate) static OF_WORDS: &[Damage] = damages! {
         => "info locked R_100/ticks/2026-03.metadata.json";
     "a footer of an unknown version":
         |s| s.forge_footer(TICKS, "format_version", |_| "99".to_owned())
-        => "error footer_mismatch R_100/ticks/2026-03.parquet",
-           "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
+        => "error undecodable R_100/ticks/2026-03.parquet";
     "a sidecar of an unknown version":
         |s| s.edit_sidecar(TICKS, |sidecar| sidecar["format_version"] = 99.into())
-        => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
+        => "error undecodable R_100/ticks/2026-03.metadata.json";
 };
 
 /// Every kind of damage to rows.

@@ -185,7 +185,7 @@ mod tests {
             text(&result),
             "R_100 ticks 2026-01: locked, 1,003 rows, stays as it is\n\
              R_100 ticks 2026-02: failed: cannot read `x`: denied\n\
-             R_100 ticks 2026-03: 1,000 rows taken over, 2 set aside, 1 repeated; original kept as \
+             R_100 ticks 2026-03: 1,000 rows taken over, 2 set aside, 1 repeated; kept as \
              `q/2026-03.1.parquet`\n  \
              warning foreign_rows: a: expected b, found c\n\
              `data_cache`: 1 partition taken over, 1,000 rows; 2 rows set aside, 1 file \

@@ -90,7 +90,7 @@ fn a_source_that_changed_its_mind_is_refused_until_it_is_accepted() {
     assert_eq!(n_findings(&sandbox, "restatement", "info"), 1);
     let kept = sandbox.path("data/.titan/quarantine/R_100/candles_60/2026-02.1.parquet.set-aside");
     assert!(fs::read(&kept).unwrap() == old);
-    assert!(fs::read(kept.with_extension("metadata.json")).unwrap() == refused);
+    assert!(fs::read(kept.with_file_name("2026-02.1.metadata.json.set-aside")).unwrap() == refused);
     sandbox.run(&["verify", "data"]).expect(0);
 
     // Neither the same wish nor a night without it asks for anything more.

@@ -300,12 +300,13 @@ fn columns_that_lose_something_are_not_trusted() {
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let store = archive.store("a");
-    let _guard = store.lock(&series()).unwrap();
+    let guard = store.lock(&series()).unwrap();
     let before = archive.bytes();
     for error in [store.survey(&key()).unwrap_err(), store.adopt(&key()).unwrap_err()] {
         assert!(matches!(error, StoreError::Undecodable { .. }), "{error:?}");
         assert!(error.to_string().contains("a column `epoch` of type Float64"), "{error}");
     }
+    drop(guard);
     let stored = load_owned(&store).unwrap();
     assert!(stored.undecodable.is_some_and(|why| why.contains("write it anew with int64")));
     assert_eq!(archive.bytes(), before, "nothing is said against it");

@@ -32,7 +32,7 @@ static EXCEPTIONS: &[(&str, End)] = &[
     ("coverage in both of what was never asked", End::More),
     ("coverage that failed", End::More),
     ("a link in the place of a file", End::Refused("symbolic link")),
-    ("a footer of an unknown version", End::Refused("a newer version of this program wrote it")),
+    ("a footer of an unknown version", End::Refused("this build cannot read it")),
     ("a sidecar of an unknown version", End::Refused("a newer version of this program wrote it")),
     // A lie that fits itself cannot be told from a source that changed its mind.
     ("a candle altered, and forged", End::Refused("error restatement")),

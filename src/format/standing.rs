@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, Gap, GapClass, Kind, Month, MonthProof, PartitionKey,
-    PartitionState, Series, Severity, Stop, Watermark,
+    Coverage, CoverageState, Epoch, EpochRange, Gap, GapClass, Kind, Month, MonthProof,
+    PartitionKey, PartitionState, Series, Severity, Stop, Watermark,
 };
 
 use super::{FORMAT_VERSION, Sidecar};

@@ -259,7 +259,7 @@ impl Typed {
         let inner = matches.subcommand().map_or(&matches, |(_, inner)| inner);
         paths::check(&command, inner, &origins)?;
         let listed = listing::of(&command, inner, &origins);
-        cli.download.what.jobs = layers.file.map(|file| file.jobs).unwrap_or_default();
+        cli.download.what.jobs = layers.file.map(|file| file.jobs.into()).unwrap_or_default();
         Ok(Parsed { cli, origins, listed })
     }
 }

@@ -25,6 +25,9 @@ const CLOCK_CHANGE_SECS: i64 = 3600;
 /// Special days that are kept; more than a source tells of in years.
 const MAX_SPECIAL_DAYS: usize = 64;
 
+/// Sessions of one day that are believed; sources tell of one to four.
+const MAX_SESSIONS: usize = 64;
+
 /// A stretch of one UTC day in which a market is open, in seconds of the day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -176,6 +179,21 @@ impl TradingHours {
         }
         keep_newest(&mut self.holidays);
         keep_newest(&mut self.odd_days);
+    }
+
+    /// Tells what in it cannot be, as far as it was read from a file.
+    pub fn problem(&self) -> Option<String> {
+        let most = self.week.values().map(Vec::len).max().unwrap_or(0);
+        if most > MAX_SESSIONS {
+            return Some(format!("it names {most} sessions of one day"));
+        }
+        let special = self.holidays.len().max(self.odd_days.len());
+        if special > MAX_SPECIAL_DAYS {
+            return Some(format!("it names {special} special days"));
+        }
+        let mut days = self.holidays.iter().chain(&self.odd_days);
+        let odd = days.find(|day| day.to_utc().is_none())?;
+        Some(format!("it names the day {odd}"))
     }
 
     /// Tells whether nothing is known.

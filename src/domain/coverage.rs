@@ -3,6 +3,8 @@
 //! [`Coverage`] is canonical: it is a function of the proved seconds alone, however the windows
 //! that proved them were cut, so that equal knowledge gives equal bytes on disk.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::time::{Epoch, EpochRange};
@@ -40,6 +42,11 @@ pub struct CoverageRange {
 }
 
 impl CoverageRange {
+    /// Makes a range of it.
+    pub fn of(range: EpochRange, state: CoverageState) -> Self {
+        Self { start: range.start(), end: range.end(), state }
+    }
+
     /// The range without its state; `None` if it is empty (possible only in a file we did not write).
     pub fn range(&self) -> Option<EpochRange> {
         EpochRange::new(self.start, self.end)
@@ -70,77 +77,54 @@ impl Coverage {
     }
 
     /// Records that `range` is in `state`. Where something stronger is known already, that stays.
+    ///
+    /// Takes the time of the ranges that `range` touches, beside moving those behind them.
     pub fn insert(&mut self, range: EpochRange, state: CoverageState) {
-        let mut pieces = Vec::with_capacity(self.0.len() + 2);
-        let mut free = RangeSet::from(range);
-        for old in self.0.drain(..) {
-            let Some(old_range) = old.range() else { continue };
-            if old.state >= state {
-                free.remove(old_range);
-                pieces.push(old);
-                continue;
-            }
-            let mut kept = RangeSet::from(old_range);
-            kept.remove(range);
-            pieces.extend(kept.iter().map(|r| covered(r, old.state)));
-        }
-        pieces.extend(free.iter().map(|r| covered(r, state)));
-        pieces.sort_unstable_by_key(|piece| piece.start);
-        self.0 = merged(pieces);
+        let from = self.0.partition_point(|old| old.end < range.start());
+        let to = self.0.partition_point(|old| old.start <= range.end());
+        let touched = self.0[from..to].iter().copied().chain([CoverageRange::of(range, state)]);
+        let pieces = strongest(touched.collect());
+        self.0.splice(from..to, pieces);
     }
 
     /// Records everything that `other` knows.
     pub fn extend(&mut self, other: &Self) {
-        for covered in &other.0 {
-            if let Some(range) = covered.range() {
-                self.insert(range, covered.state);
-            }
-        }
+        self.0.extend_from_slice(&other.0);
+        self.0 = strongest(std::mem::take(&mut self.0));
     }
 
     /// The seconds whose state satisfies `wanted`.
     pub fn select(&self, wanted: impl Fn(CoverageState) -> bool) -> RangeSet {
-        let mut set = RangeSet::new();
-        for covered in self.0.iter().filter(|covered| wanted(covered.state)) {
-            if let Some(range) = covered.range() {
-                set.insert(range);
-            }
-        }
-        set
+        let wanted = self.0.iter().filter(|covered| wanted(covered.state));
+        wanted.filter_map(CoverageRange::range).collect()
     }
 
     /// The seconds of `within` that are still to be asked: in no range, or `failed`.
     pub fn missing(&self, within: EpochRange) -> RangeSet {
         let mut missing = RangeSet::from(within);
-        for settled in self.select(CoverageState::is_settled).iter() {
-            missing.remove(settled);
-        }
+        missing.remove_all(&self.select(CoverageState::is_settled).within(within));
         missing
     }
 
     /// The part of this coverage inside `within`.
     #[must_use]
     pub fn clipped(&self, within: EpochRange) -> Self {
-        let clip = |c: &CoverageRange| Some(covered(c.range()?.intersect(within)?, c.state));
+        let clip =
+            |c: &CoverageRange| Some(CoverageRange::of(c.range()?.intersect(within)?, c.state));
         Self(self.0.iter().filter_map(clip).collect())
     }
 
     /// What is known of one second.
     pub fn state_at(&self, epoch: Epoch) -> Option<CoverageState> {
-        self.0.iter().find(|c| c.start <= epoch && epoch < c.end).map(|c| c.state)
+        let covered = self.0.get(self.0.partition_point(|c| c.end <= epoch))?;
+        (covered.start <= epoch).then_some(covered.state)
     }
 }
 
 /// Rebuilds the canonical form, whatever the order, overlaps or empty ranges of the input.
 impl From<Vec<CoverageRange>> for Coverage {
     fn from(ranges: Vec<CoverageRange>) -> Self {
-        let mut coverage = Self::new();
-        for covered in ranges {
-            if let Some(range) = covered.range() {
-                coverage.insert(range, covered.state);
-            }
-        }
-        coverage
+        Self(strongest(ranges))
     }
 }
 
@@ -150,19 +134,43 @@ impl From<Coverage> for Vec<CoverageRange> {
     }
 }
 
-fn covered(range: EpochRange, state: CoverageState) -> CoverageRange {
-    CoverageRange { start: range.start(), end: range.end(), state }
+/// The canonical form of any ranges: where several overlap, the strongest state counts.
+fn strongest(mut ranges: Vec<CoverageRange>) -> Vec<CoverageRange> {
+    ranges.retain(|covered| covered.start < covered.end);
+    ranges.sort_unstable_by_key(|covered| covered.start);
+    let mut pieces: Vec<CoverageRange> = Vec::with_capacity(ranges.len());
+    // Until when each state lasts of the ranges begun so far; there are only a few states.
+    let mut lasting: BTreeMap<CoverageState, Epoch> = BTreeMap::new();
+    let mut at = Epoch::new(i64::MIN);
+    let mut ranges = ranges.into_iter().peekable();
+    loop {
+        let next = ranges.peek().map_or(Epoch::new(i64::MAX), |covered| covered.start);
+        // Up to where the next range begins, what has begun is all there is.
+        while let Some((&state, &end)) = lasting.last_key_value() {
+            if end > at {
+                let until = end.min(next);
+                push(&mut pieces, CoverageRange { start: at, end: until, state });
+                at = until;
+            }
+            if end > at {
+                break;
+            }
+            lasting.pop_last();
+        }
+        let Some(covered) = ranges.next() else { return pieces };
+        at = covered.start;
+        let end = lasting.entry(covered.state).or_insert(covered.end);
+        *end = covered.end.max(*end);
+    }
 }
 
-fn merged(sorted: Vec<CoverageRange>) -> Vec<CoverageRange> {
-    let mut merged: Vec<CoverageRange> = Vec::with_capacity(sorted.len());
-    for next in sorted {
-        match merged.last_mut() {
-            Some(last) if last.end == next.start && last.state == next.state => last.end = next.end,
-            _ => merged.push(next),
-        }
+/// Appends a piece that lies behind all others, and merges it with the last if they are one.
+fn push(pieces: &mut Vec<CoverageRange>, next: CoverageRange) {
+    match pieces.last_mut() {
+        Some(last) if last.end == next.start && last.state == next.state => last.end = next.end,
+        _ if next.start < next.end => pieces.push(next),
+        _ => {}
     }
-    merged
 }
 
 /// A set of seconds as disjoint, ascending, non-touching ranges.
@@ -202,12 +210,23 @@ impl RangeSet {
 
     /// Adds every second of `other`.
     pub fn extend(&mut self, other: &Self) {
-        other.iter().for_each(|range| self.insert(range));
+        *self = self.iter().chain(other.iter()).collect();
     }
 
     /// Takes every second of `other` out.
     pub fn remove_all(&mut self, other: &Self) {
-        other.iter().for_each(|range| self.remove(range));
+        let mut rest = Vec::with_capacity(self.0.len());
+        let mut gone = other.0.as_slice();
+        for range in &self.0 {
+            let mut start = range.start();
+            gone = &gone[gone.partition_point(|gone| gone.end() <= start)..];
+            for taken in gone.iter().take_while(|taken| taken.start() < range.end()) {
+                rest.extend(EpochRange::new(start, taken.start()));
+                start = start.max(taken.end());
+            }
+            rest.extend(EpochRange::new(start, range.end()));
+        }
+        self.0 = rest;
     }
 
     /// Takes every second of `range` out.
@@ -230,17 +249,24 @@ impl RangeSet {
     /// The seconds of `range` that are in the set.
     #[must_use]
     pub fn within(&self, range: EpochRange) -> Self {
-        Self(self.iter().filter_map(|r| r.intersect(range)).collect())
+        Self(self.touching(range).iter().filter_map(|r| r.intersect(range)).collect())
     }
 
     /// Tells whether every second of `range` is in the set.
     pub fn covers(&self, range: EpochRange) -> bool {
-        self.0.iter().any(|r| r.covers(range))
+        self.touching(range).first().is_some_and(|r| r.covers(range))
     }
 
     /// Tells whether any second of `range` is in the set.
     pub fn intersects(&self, range: EpochRange) -> bool {
-        self.0.iter().any(|r| r.intersect(range).is_some())
+        !self.touching(range).is_empty()
+    }
+
+    /// The ranges that share a second with `range`.
+    fn touching(&self, range: EpochRange) -> &[EpochRange] {
+        let from = self.0.partition_point(|r| r.end() <= range.start());
+        let behind = &self.0[from..];
+        &behind[..behind.partition_point(|r| r.start() < range.end())]
     }
 }
 
@@ -252,11 +278,18 @@ impl From<EpochRange> for RangeSet {
 
 impl FromIterator<EpochRange> for RangeSet {
     fn from_iter<I: IntoIterator<Item = EpochRange>>(ranges: I) -> Self {
-        let mut set = Self::new();
+        let mut ranges: Vec<EpochRange> = ranges.into_iter().collect();
+        ranges.sort_unstable();
+        let mut set: Vec<EpochRange> = Vec::with_capacity(ranges.len());
         for range in ranges {
-            set.insert(range);
+            match set.last_mut() {
+                Some(last) if range.start() <= last.end() => {
+                    *last = last.joined(range);
+                }
+                _ => set.push(range),
+            }
         }
-        set
+        Self(set)
     }
 }
 
@@ -335,6 +368,86 @@ mod tests {
                 .any(|w| w[0].end > w[1].start || (w[0].end == w[1].start && w[0].state == w[1].state));
             prop_assert!(!touching, "{:?}", coverage);
         }
+    }
+
+    proptest! {
+        /// Whole sets at once give what one range at a time gives.
+        #[test]
+        fn sets_are_joined_and_subtracted_as_their_seconds_are(
+            one in proptest::collection::vec(arbitrary_range(), 0..12),
+            other in proptest::collection::vec(arbitrary_range(), 0..12),
+            within in arbitrary_range(),
+        ) {
+            let (mut joined, other): (RangeSet, RangeSet) =
+                (one.iter().copied().collect(), other.into_iter().collect());
+            let mut rest = joined.clone();
+            let of = seconds(&joined);
+            prop_assert_eq!(
+                seconds(&joined.within(within)),
+                of.iter().copied().filter(|s| within.contains(Epoch::new(*s))).collect()
+            );
+            let inside = of.iter().filter(|s| within.contains(Epoch::new(**s))).count();
+            prop_assert_eq!(joined.covers(within), inside as i64 == within.len_secs());
+            prop_assert_eq!(joined.intersects(within), inside > 0);
+            joined.extend(&other);
+            rest.remove_all(&other);
+            prop_assert_eq!(seconds(&joined), &of | &seconds(&other));
+            prop_assert_eq!(seconds(&rest), &of - &seconds(&other));
+            for set in [joined, rest] {
+                prop_assert!(set.0.windows(2).all(|w| w[0].end() < w[1].start()), "{:?}", set);
+            }
+        }
+
+        /// A list in any order is what its ranges are one by one.
+        #[test]
+        fn a_whole_list_gives_what_its_ranges_give(
+            facts in proptest::collection::vec((arbitrary_range(), arbitrary_state()), 0..12),
+        ) {
+            let mut one_by_one = Coverage::new();
+            let mut list = Vec::new();
+            for (range, state) in facts {
+                one_by_one.insert(range, state);
+                list.push(CoverageRange::of(range, state));
+            }
+            let (mut first, second) = (list.clone(), list.split_off(list.len() / 2));
+            first.truncate(list.len());
+            let mut extended = Coverage::from(first);
+            extended.extend(&Coverage::from(second));
+            prop_assert_eq!(extended, one_by_one);
+        }
+    }
+
+    /// Numbers from a file may be any: empty, backward, at the ends of what a number can be.
+    #[test]
+    fn ranges_of_any_numbers_are_taken() {
+        let of = |start, end| CoverageRange {
+            start: Epoch::new(start),
+            end: Epoch::new(end),
+            state: CoverageState::Answered,
+        };
+        let odd = vec![of(5, 5), of(9, 3), of(i64::MAX, i64::MIN), of(i64::MIN, i64::MAX)];
+        assert_eq!(Coverage::from(odd).ranges(), [of(i64::MIN, i64::MAX)]);
+        assert_eq!(Coverage::from(vec![of(7, 7)]), Coverage::new());
+    }
+
+    /// The square of this number of steps would take minutes.
+    #[test]
+    fn a_hundred_thousand_ranges_are_no_trouble() {
+        let n = 100_000;
+        let answered = |i: i64| CoverageRange::of(range(3 * i, 3 * i + 1), CoverageState::Answered);
+        let coverage = Coverage::from((0..n).rev().map(answered).collect::<Vec<_>>());
+        assert_eq!(coverage.ranges().len(), 100_000);
+        let mut both = coverage.clone();
+        both.extend(&Coverage::from(
+            (0..n)
+                .map(|i| CoverageRange::of(range(3 * i + 1, 3 * i + 2), CoverageState::Failed))
+                .collect::<Vec<_>>(),
+        ));
+        assert_eq!(both.ranges().len(), 200_000);
+        assert_eq!(both.missing(range(0, 3 * n)).len_secs(), 2 * n);
+        let all = both.select(|_| true);
+        assert!((0..n).all(|i| all.covers(range(3 * i, 3 * i + 2))));
+        assert!((0..n).all(|i| both.state_at(Epoch::new(3 * i + 2)).is_none()));
     }
 
     #[test]

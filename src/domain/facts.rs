@@ -3,12 +3,15 @@
 //! Facts only make a run cheaper; nothing is proved by them. A wrong or lost fact costs requests.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::calendar::{TradingHours, Weekday};
+use super::partition::Month;
+use super::series::Kind;
 use super::store::StoreError;
-use super::time::Epoch;
+use super::time::{Epoch, Granularity};
 
 /// How regularly the records of a series come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +30,35 @@ pub enum Cadence {
         mean_interval_millis: i64,
     },
 }
+
+impl Cadence {
+    /// Tells what in it cannot be of records of `kind`, as far as it was read from a file.
+    pub fn problem(&self, kind: Kind) -> Option<String> {
+        let unit = kind.granularity().map_or(1, Granularity::secs);
+        match *self {
+            Self::Fixed { interval_secs, phase_secs } => {
+                let is_good = (unit..=LONGEST_INTERVAL_SECS).contains(&interval_secs)
+                    && (0..interval_secs).contains(&phase_secs);
+                (!is_good).then(|| format!("one record each {interval_secs} s, at {phase_secs}"))
+            }
+            Self::Irregular { mean_interval_millis } => {
+                // No two records bear the same second.
+                let possible = unit * 1000..=LONGEST_MEAN_SECS * 1000;
+                (!possible.contains(&mean_interval_millis))
+                    .then(|| format!("one record each {mean_interval_millis} ms"))
+            }
+        }
+    }
+}
+
+/// The widest bar is a day.
+const LONGEST_INTERVAL_SECS: i64 = 86_400;
+
+/// Bars of a day over the longest closed time.
+const LONGEST_MEAN_SECS: i64 = 31 * 86_400;
+
+/// Rows of a page that a source may send; those that are known send 1,000 and 5,000.
+const POSSIBLE_PAGES: RangeInclusive<u32> = 2..=100_000;
 
 /// The oldest second that is still offered, and how it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +90,19 @@ impl Wall {
     }
 }
 
+impl Wall {
+    /// Tells what in it cannot be, as far as it was read from a file.
+    pub fn problem(&self) -> Option<String> {
+        let Self { offered_from, refused_at, seen_at, .. } = *self;
+        let is_moment = |epoch: Epoch| Month::containing(epoch).is_some();
+        let is_good = [offered_from, refused_at, seen_at].into_iter().all(is_moment)
+            && refused_at < offered_from;
+        (!is_good).then(|| {
+            format!("a wall at {offered_from}, refused at {refused_at}, seen at {seen_at}")
+        })
+    }
+}
+
 /// What was learned of one series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SeriesFacts {
@@ -80,6 +125,14 @@ pub struct HoursFacts {
     pub hours: TradingHours,
 }
 
+impl HoursFacts {
+    /// Tells what in it cannot be, as far as it was read from a file.
+    pub fn problem(&self) -> Option<String> {
+        let odd = self.asked.values().find(|asked| Month::containing(**asked).is_none());
+        odd.map(|asked| format!("hours asked for at {asked}")).or_else(|| self.hours.problem())
+    }
+}
+
 /// What was learned of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SourceFacts {
@@ -96,6 +149,18 @@ pub struct SourceFacts {
     /// Opening hours by symbol, of markets that are not always open by their nature.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hours: BTreeMap<String, HoursFacts>,
+}
+
+impl SourceFacts {
+    /// Tells why a page of so many rows cannot be, if it cannot.
+    pub fn page_cap_problem(page_cap: u32) -> Option<String> {
+        (!POSSIBLE_PAGES.contains(&page_cap)).then(|| format!("pages of {page_cap} rows"))
+    }
+
+    /// Why a symbol cannot have been found missing at that moment, if it cannot.
+    pub fn unlisted_problem(since: &Epoch) -> Option<String> {
+        Month::containing(*since).is_none().then(|| format!("no longer listed since {since}"))
+    }
 }
 
 /// Keeps the facts of the endpoint it was made for. Every method blocks.

@@ -1,6 +1,7 @@
 //! What a check saw. Findings are collected, never thrown.
 
 use std::fmt;
+use std::hash::Hash;
 
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
@@ -307,9 +308,13 @@ impl Finding {
 
     /// Tells whether both say the same, whichever build wrote them.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
-        let said = |f: &Self| (f.kind, f.at, f.n, f.state);
-        let values = |f: &Self| [f.subject.clone(), f.expected.clone(), f.found.clone()];
-        said(self) == said(other) && values(self) == values(other)
+        self.what_it_says() == other.what_it_says()
+    }
+
+    /// What it says, to be compared with what others say.
+    pub fn what_it_says(&self) -> impl Eq + Hash + '_ {
+        let said = (self.kind, self.at, self.n, self.state);
+        (said, [self.subject.as_str(), &self.expected, &self.found])
     }
 
     /// What to do about it, with commands that can be typed as they stand; empty if nothing need

@@ -223,6 +223,20 @@ pub struct GapRules {
     pub hours: Option<TradingHours>,
 }
 
+impl GapRules {
+    /// A silence of a year is no rule for a month.
+    const MOST_SECS: i64 = 31_536_000;
+
+    /// Tells what in it cannot be, as far as it was read from a file.
+    pub fn problem(&self) -> Option<String> {
+        let is_odd = |secs: &i64| !(1..=Self::MOST_SECS).contains(secs);
+        if let Some(secs) = self.threshold_secs.filter(is_odd) {
+            return Some(format!("it calls a silence of more than {secs} s a gap"));
+        }
+        self.hours.as_ref().and_then(TradingHours::problem)
+    }
+}
+
 /// Checks a partition file, from the file alone, right after it was written.
 pub trait PartitionInspector: Send + Sync + 'static {
     /// Reads `file` and tells what is wrong with it and where it is silent. Never fails: a file

@@ -37,14 +37,20 @@ impl Epoch {
     /// Returns the largest `k·step + phase` that is not after `self`; `step` must be positive.
     #[must_use]
     pub const fn floor_to(self, step: i64, phase: i64) -> Self {
-        Self((self.0 - phase).div_euclid(step) * step + phase)
+        Self(
+            self.0
+                .saturating_sub(phase)
+                .div_euclid(step)
+                .saturating_mul(step)
+                .saturating_add(phase),
+        )
     }
 
     /// Returns the smallest `k·step + phase` that is not before `self`; `step` must be positive.
     #[must_use]
     pub const fn ceil_to(self, step: i64, phase: i64) -> Self {
         let floor = self.floor_to(step, phase);
-        if floor.0 == self.0 { floor } else { Self(floor.0 + step) }
+        if floor.0 == self.0 { floor } else { floor.plus(step) }
     }
 
     /// As ISO-8601 with the offset `+00:00`, which readers take that do not know a final `Z`.
@@ -124,6 +130,12 @@ impl EpochRange {
     /// Tells whether every second of `other` is inside.
     pub fn covers(self, other: Self) -> bool {
         self.start <= other.start && other.end <= self.end
+    }
+
+    /// Returns the shortest range that covers both.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 
     /// Returns the seconds in both ranges, if any.

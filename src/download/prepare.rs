@@ -160,6 +160,7 @@ pub(super) async fn prepare<S: Source, P: Store>(
         let cap = prepared.facts.page_cap.unwrap_or(options.assumed_page_cap);
         let continuous = (!instrument.market.is_empty()).then(|| instrument.is_continuous());
         let mut profile = Profile::new(series.kind, continuous, cap, known.cadence);
+        profile.assume_cap(options.assumed_page_cap);
         profile.assume_interval(instrument.usual_interval_millis);
         profile.decimals = instrument.pip_size;
         let planner = Planner {

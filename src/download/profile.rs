@@ -99,6 +99,13 @@ impl Profile {
         (secs / unit).max(1) * unit
     }
 
+    /// Says how much a page usually holds: a smaller cap that was learned once is put to the test.
+    pub fn assume_cap(&mut self, usual: u32) {
+        if usual > self.page_cap {
+            self.lowered_from = Some(usual);
+        }
+    }
+
     /// Sets the time between two ticks to assume in estimates; candles know theirs.
     pub fn assume_interval(&mut self, millis: Option<i64>) {
         if let (Kind::Ticks, Some(millis)) = (self.kind, millis) {

@@ -3,9 +3,10 @@
 //! No clock, host or run id, so equal rows and coverage give equal bytes. A file can be judged,
 //! and its sidecar rebuilt, from this alone.
 
-use crate::domain::{Coverage, Granularity, Kind, PartitionKey, Symbol};
+use crate::domain::{Coverage, CoverageRange, Granularity, Kind, PartitionKey, Symbol};
 
 use super::FORMAT_VERSION;
+use super::bounded::{MOST_DAYS, MOST_RANGES};
 use super::digest::DayDigest;
 
 const VERSION_KEY: &str = "titan.format_version";
@@ -48,6 +49,9 @@ pub enum FooterError {
     /// A key is missing or its value makes no sense.
     #[error("footer key `{0}` is missing or damaged")]
     Damaged(&'static str),
+    /// A value holds more than one of ours can.
+    #[error("footer key `{0}` holds more than that of any partition")]
+    TooLong(&'static str),
 }
 
 impl Footer {
@@ -102,10 +106,10 @@ impl Footer {
         Ok(Self {
             key: PartitionKey { series, month },
             pip_size: get(PIP_SIZE_KEY).map(|text| parsed(PIP_SIZE_KEY, text)).transpose()?,
-            coverage: from_json(COVERAGE_KEY, text(COVERAGE_KEY)?)?,
+            coverage: coverage(text(COVERAGE_KEY)?)?,
             record_count: parsed(RECORD_COUNT_KEY, text(RECORD_COUNT_KEY)?)?,
             rows_sha256: text(ROWS_SHA256_KEY)?.to_owned(),
-            days: from_json(DAYS_KEY, text(DAYS_KEY)?)?,
+            days: list(DAYS_KEY, text(DAYS_KEY)?, MOST_DAYS)?,
         })
     }
 }
@@ -119,6 +123,21 @@ fn from_json<T: serde::de::DeserializeOwned>(
     text: &str,
 ) -> Result<T, FooterError> {
     serde_json::from_str(text).map_err(|_| FooterError::Damaged(key))
+}
+
+fn coverage(text: &str) -> Result<Coverage, FooterError> {
+    let ranges: Vec<CoverageRange> = list(COVERAGE_KEY, text, MOST_RANGES)?;
+    Ok(Coverage::from(ranges))
+}
+
+/// A list of at most `most` entries.
+fn list<T: serde::de::DeserializeOwned>(
+    key: &'static str,
+    text: &str,
+    most: usize,
+) -> Result<Vec<T>, FooterError> {
+    let entries: Vec<T> = from_json(key, text)?;
+    if entries.len() > most { Err(FooterError::TooLong(key)) } else { Ok(entries) }
 }
 
 fn parsed<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, FooterError> {
@@ -177,6 +196,22 @@ mod tests {
                 _ => assert!(matches!(read, Err(FooterError::Damaged(_))), "{key}"),
             }
         }
+    }
+
+    #[test]
+    fn lists_beyond_any_month_are_refused_by_their_key() {
+        let check = |key: &'static str, entry: &str, n: usize, expected: bool| {
+            let mut pairs = footer(Kind::Ticks).to_pairs();
+            let value = pairs.iter_mut().find(|pair| pair.0 == key).map(|pair| &mut pair.1);
+            *value.unwrap() = format!("[{}]", vec![entry; n].join(","));
+            assert_eq!(read(&pairs) == Err(FooterError::TooLong(key)), expected, "{n} of {key}");
+        };
+        let range = r#"{"start":1,"end":2,"state":"answered"}"#;
+        check(COVERAGE_KEY, range, MOST_RANGES, false);
+        check(COVERAGE_KEY, range, MOST_RANGES + 1, true);
+        let day = r#"{"date":"2026-03-01","rows":1,"rows_sha256":"ab"}"#;
+        check(DAYS_KEY, day, 31, false);
+        check(DAYS_KEY, day, 32, true);
     }
 
     #[test]

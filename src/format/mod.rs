@@ -4,6 +4,7 @@
 //! rows that both carry. Nothing here opens a partition: `storage` writes with it, `integrity`
 //! reads with it, each with its own code.
 
+pub mod bounded;
 pub mod codecs;
 pub mod digest;
 pub mod footer;
@@ -15,6 +16,10 @@ pub mod standing;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use bounded::{
+    MOST_DECIMALS, MOST_FINDINGS, MOST_GAPS, MOST_RANGES, MOST_ROWS, SIDECAR_BYTES,
+    SMALL_FILE_BYTES, Unread, open_ordinary, open_parquet, read_beginning, read_bounded,
+};
 pub use digest::{DayDigest, RowsDigest, RowsDigests};
 pub use footer::{Footer, FooterError};
 pub use guard::guarded;

@@ -3,6 +3,7 @@
 //! First the keys of the Python tool in their order and with their meaning, so that its readers go
 //! on working; then ours. Unknown keys are ignored when reading.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,9 @@ use crate::domain::{
     PartitionKey, PartitionState, Series, Symbol,
 };
 
+use super::bounded::{MOST_DAYS, MOST_FINDINGS, MOST_GAPS, MOST_RANGES, MOST_VALUES, n_values};
 use super::digest::DayDigest;
+use super::{FORMAT_VERSION, MOST_DECIMALS};
 
 /// Value of `schema_version`, fixed since the Python tool.
 pub const SCHEMA_VERSION: &str = "1.0.0";
@@ -152,14 +155,44 @@ impl Sidecar {
     ///
     /// # Errors
     ///
-    /// If it is not JSON, or a key that every version has is missing.
+    /// If it is not JSON, a key that every version has is missing, or it says something that no
+    /// sidecar can: a list beyond its bound, or a number beyond any.
     pub fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        if n_values(bytes) > MOST_VALUES {
+            return Err(serde_json::Error::custom(format!(
+                "it holds more than {MOST_VALUES} values"
+            )));
+        }
         let mut sidecar: Self = serde_json::from_slice(bytes)?;
+        if let Some(problem) = sidecar.problem() {
+            return Err(serde_json::Error::custom(problem));
+        }
         let key = sidecar.key();
         for finding in &mut sidecar.findings {
             finding.partition = finding.partition.take().or_else(|| key.clone());
         }
         Ok(sidecar)
+    }
+
+    /// Tells what in it cannot be, whatever the file beside it holds. Of newer versions nothing is
+    /// said here.
+    fn problem(&self) -> Option<String> {
+        if self.format_version.is_some_and(|version| version > FORMAT_VERSION) {
+            return None;
+        }
+        let lists = [
+            ("covered ranges", self.coverage.len(), MOST_RANGES),
+            ("gaps", self.gaps.len(), MOST_GAPS),
+            ("findings", self.findings.len(), MOST_FINDINGS),
+            ("days", self.days.len(), MOST_DAYS),
+        ];
+        if let Some((what, n, most)) = lists.into_iter().find(|(_, n, most)| n > most) {
+            return Some(format!("it lists {n} {what}, and there are never more than {most}"));
+        }
+        if let Some(decimals) = self.pip_size.filter(|decimals| *decimals > MOST_DECIMALS) {
+            return Some(format!("it says prices have {decimals} decimals"));
+        }
+        self.gap_rules.as_ref().and_then(GapRules::problem)
     }
 
     /// The partition it says it is about; files of the Python tool do not say which month.
@@ -203,6 +236,68 @@ mod tests {
         let keys = [&OLD_KEYS[..], &["format_version"]].concat();
         let positions: Vec<_> = keys.iter().map(|key| position(key)).collect();
         assert!(positions.is_sorted(), "{text}");
+    }
+
+    /// The reason why what is said cannot be.
+    fn refused(change: impl FnOnce(&mut serde_json::Value)) -> String {
+        let mut said: serde_json::Value = serde_json::from_str(OLD).unwrap();
+        change(&mut said);
+        Sidecar::from_json(said.to_string().as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lists_and_numbers_that_cannot_be_are_refused_by_name() {
+        let range = serde_json::json!({ "start": 1, "end": 2, "state": "answered" });
+        let error = refused(|said| said["coverage"] = vec![range; MOST_RANGES + 1].into());
+        assert_eq!(error, "it lists 50001 covered ranges, and there are never more than 50000");
+        let day = serde_json::json!({ "date": "2026-03-01", "rows": 1, "rows_sha256": "" });
+        let error = refused(|said| said["days"] = vec![day; 32].into());
+        assert_eq!(error, "it lists 32 days, and there are never more than 31");
+        let error = refused(|said| said["pip_size"] = 255.into());
+        assert_eq!(error, "it says prices have 255 decimals");
+        for threshold in [i64::MIN, -1, 0, 31_536_001, i64::MAX] {
+            let rules = serde_json::json!({ "threshold_secs": threshold });
+            let error = refused(|said| said["gap_rules"] = rules);
+            assert!(error.contains(&threshold.to_string()), "{error}");
+        }
+    }
+
+    /// Each value takes ten times the memory of its two bytes, so a file that is short enough may
+    /// still hold too much.
+    #[test]
+    fn a_value_of_millions_is_refused_before_it_is_made() {
+        let many = format!("[{}0]", "0,".repeat(MOST_VALUES));
+        let text = OLD.replacen('{', &format!("{{\"source\": {{\"a\": {many}}},"), 1);
+        let error = Sidecar::from_json(text.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "it holds more than 2000000 values");
+    }
+
+    /// A sidecar as long as one can be is read within its bounds.
+    #[test]
+    fn the_longest_sidecar_fits() {
+        let mut sidecar = Sidecar::from_json(OLD.as_bytes()).unwrap();
+        let at = |i: usize| Epoch::new(1_772_323_200 + i as i64);
+        sidecar.format_version = Some(FORMAT_VERSION);
+        let range = |i| SidecarCoverage {
+            start: at(i),
+            end: at(i + 1),
+            state: CoverageState::Answered,
+            asked_first: Some(at(i)),
+            asked_last: Some(at(i)),
+        };
+        sidecar.coverage = (0..MOST_RANGES).map(range).collect();
+        let gap = |i| Gap {
+            start: at(i),
+            end: at(i + 1),
+            missing_estimate: 1_000_000,
+            class: crate::domain::GapClass::ConfirmedBySource,
+            asked_first: None,
+            asked_last: None,
+        };
+        sidecar.gaps = (0..MOST_GAPS).map(gap).collect();
+        let json = sidecar.to_json();
+        assert!((json.len() as u64) < super::super::SIDECAR_BYTES * 3 / 4, "{} bytes", json.len());
+        assert_eq!(Sidecar::from_json(&json).unwrap(), sidecar);
     }
 
     #[test]

@@ -14,14 +14,10 @@ use crate::domain::{
     PartitionKey, PartitionState, Series, Severity, Stop, Watermark,
 };
 
-use super::{FORMAT_VERSION, Sidecar};
+use super::{FORMAT_VERSION, MOST_ROWS, Sidecar};
 
 /// Version of `watermark.json` alone.
 pub const WATERMARK_VERSION: u32 = 1;
-
-/// A canonical coverage of a month has a few ranges, a bad one some hundreds; putting more into
-/// canonical form takes the square of their number.
-const MOST_RANGES: usize = 10_000;
 
 /// The sidecar of a partition as it was found.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +64,15 @@ impl MonthSeen {
         if !is_about(sidecar, series, self.month) {
             return Some("its sidecar describes another partition".to_owned());
         }
-        if sidecar.coverage.len() > MOST_RANGES {
-            return Some(format!("its sidecar lists {} covered ranges", sidecar.coverage.len()));
+        if sidecar.record_count > MOST_ROWS {
+            let n_rows = sidecar.record_count;
+            return Some(format!(
+                "its sidecar counts {n_rows} rows, and no month has so many seconds"
+            ));
+        }
+        let is_inside = |rows: EpochRange| self.month.range().covers(rows);
+        if !sidecar.is_foreign() && rows(sidecar).is_some_and(|rows| !is_inside(rows)) {
+            return Some("its sidecar names rows outside its month".to_owned());
         }
         match (self.file_size, sidecar.file_size) {
             (None, _) => Some("its Parquet file is missing".to_owned()),

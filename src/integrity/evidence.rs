@@ -2,8 +2,8 @@
 //! doubt. Pure; the words for people are in the findings.
 
 use crate::domain::{
-    AskReason, Coverage, CoverageState, Doubt, EpochRange, Evidence, Finding, FindingKind, Gap,
-    GapClass, Kind, PartitionKey, RangeSet, Remedy, Severity,
+    AskReason, Coverage, CoverageRange, CoverageState, Doubt, EpochRange, Evidence, Finding,
+    FindingKind, Gap, GapClass, Kind, PartitionKey, RangeSet, Remedy, Severity,
 };
 use crate::format::digest::DayDigest;
 use crate::format::{FORMAT_VERSION, Footer, Sidecar};
@@ -224,7 +224,9 @@ impl Looked<'_> {
         let silent = self.unlisted(!wrong.is_empty());
         doubts.extend(silent.iter().filter_map(range).map(doubt(AskReason::Silent)));
         let unexplained = self.examined.gaps.iter().filter(unexplained);
-        let unexplained = unexplained.filter(|gap| !silent.contains(gap));
+        // Both are ascending, as the gaps of a file are.
+        let is_silent = |gap: &&Gap| silent.binary_search_by_key(&gap.start, |s| s.start).is_ok();
+        let unexplained = unexplained.filter(|gap| !is_silent(gap));
         doubts.extend(unexplained.filter_map(range).map(doubt(AskReason::Unexplained)));
         let listed = self.fitting_sidecar().map(|sidecar| sidecar.gaps.as_slice());
         let young = listed.unwrap_or_default().iter().filter(|gap| gap.class == GapClass::Silent);
@@ -240,9 +242,9 @@ impl Looked<'_> {
         if !(self.is_deep || is_forged || self.findings.iter().any(is_mismatch)) {
             return Vec::new();
         }
-        let is_listed = |gap: &&Gap| {
-            sidecar.gaps.iter().any(|listed| listed.start <= gap.start && gap.end <= listed.end)
-        };
+        let range = |gap: &Gap| EpochRange::new(gap.start, gap.end);
+        let listed: RangeSet = sidecar.gaps.iter().filter_map(range).collect();
+        let is_listed = |gap: &&Gap| range(gap).is_some_and(|range| listed.covers(range));
         // Silence where only one of file and sidecar claims an answer is none: nobody asked.
         let coverage = self.coverage(&Remedy::Keep).unwrap_or_default();
         let held = coverage.select(CoverageState::is_settled);
@@ -286,14 +288,15 @@ impl Looked<'_> {
 /// What both say, second by second.
 fn agreed(a: &Coverage, b: &Coverage) -> Coverage {
     use CoverageState::{Answered, Failed, Inherited, NotOffered};
-    let mut agreed = Coverage::new();
+    let mut agreed = Vec::new();
     for state in [Failed, NotOffered, Inherited, Answered] {
         let of_a = a.select(|s| s == state);
         for range in b.select(|s| s == state).iter() {
-            of_a.within(range).iter().for_each(|range| agreed.insert(range, state));
+            let both = of_a.within(range);
+            agreed.extend(both.iter().map(|range| CoverageRange::of(range, state)));
         }
     }
-    agreed
+    Coverage::from(agreed)
 }
 
 /// A sidecar whose file is gone: what it held is lost, and is asked again.

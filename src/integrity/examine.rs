@@ -103,6 +103,10 @@ impl Examined {
             }
         };
         self.declared_rows = Some(file.declared_rows());
+        if let Err(error) = file.check_count() {
+            self.findings.push(unreadable(place, &error));
+            return None;
+        }
         let writer = self.take_footer(place, key, &file);
         let other_type = other_type(key.series.kind, file.schema());
         if let (Writer::Foreign, Some(found)) = (writer, other_type) {
@@ -293,6 +297,7 @@ fn unreadable(place: &str, error: &ReadError) -> Finding {
     let kind = match error {
         error if error.is_inability() => return beyond(place, error),
         ReadError::Nulls(_) | ReadError::Column(_) => FindingKind::Schema,
+        ReadError::TooManyRows(_) => FindingKind::RecordCount,
         _ => FindingKind::Unreadable,
     };
     Finding::error(kind, place, "a whole Parquet file", shown(error)).advise(Advice::RepairRows)

@@ -3,7 +3,7 @@
 //! Everything read here may be hostile: cut off, empty, garbage, or lying about itself. Whatever
 //! it is, the answer is a value or a [`ReadError`], in memory that does not grow with the file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
@@ -21,19 +21,15 @@ use sha2::{Digest, Sha256};
 use crate::format::codecs::unknown_codec;
 use crate::format::digest::hex;
 use crate::format::schema::EPOCH;
-use crate::format::{FORMAT_VERSION, Footer, FooterError, Sidecar, guarded, newer_version};
+use crate::format::{
+    FORMAT_VERSION, Footer, FooterError, MOST_ROWS, SIDECAR_BYTES, Sidecar, Unread, guarded,
+    newer_version, open_parquet, read_bounded,
+};
 
 use super::record::CheckedRecord;
 
 /// Rows in one batch: few enough to stay in the second-level cache while they are checked.
 const BATCH_ROWS: usize = 8192;
-
-/// Longest footer value that is read. Ours stay under a few KiB; building a coverage takes the
-/// square of its ranges, so a hostile one must be short.
-const MAX_FOOTER_VALUE_BYTES: usize = 1 << 20;
-
-/// Longest sidecar that is read. Ten thousand gaps fit many times over.
-const MAX_SIDECAR_BYTES: u64 = 32 << 20;
 
 /// Bytes read at once while hashing a file.
 const HASH_BUFFER_BYTES: usize = 256 * 1024;
@@ -41,10 +37,8 @@ const HASH_BUFFER_BYTES: usize = 256 * 1024;
 /// A file cannot be read as what it should be.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReadError {
-    #[error("it cannot be read: {0}")]
-    Io(#[from] io::Error),
-    #[error("it is no ordinary file")]
-    NotAFile,
+    #[error(transparent)]
+    Unread(#[from] Unread),
     #[error("it is empty")]
     Empty,
     #[error("it is no readable Parquet: {0}")]
@@ -61,8 +55,8 @@ pub(crate) enum ReadError {
     Newer(u64),
     #[error("it is so damaged that the Parquet reader gave up on it")]
     Panicked,
-    #[error("it is {0} bytes long, more than any sidecar")]
-    TooLong(u64),
+    #[error("it holds {0} rows, and no month has so many seconds")]
+    TooManyRows(u64),
     #[error("it is no sidecar: {0}")]
     Json(#[from] serde_json::Error),
 }
@@ -82,7 +76,10 @@ pub(crate) struct ParquetFile {
 impl ParquetFile {
     /// Opens a file and reads what stands at its end.
     pub(crate) fn open(path: &Path) -> Result<Self, ReadError> {
-        let file = open_file(path)?;
+        let file = open_parquet(path)?;
+        if file.metadata().map_err(Unread::Io)?.len() == 0 {
+            return Err(ReadError::Empty);
+        }
         // A schema of Arrow's own, embedded in the file, could reinterpret the columns that
         // other readers see; only what Parquet itself says counts.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -112,11 +109,10 @@ impl ParquetFile {
         self.builder.metadata().file_metadata().num_rows()
     }
 
-    /// One value of the file's key-value metadata; none if it is longer than any of ours.
+    /// One value of the file's key-value metadata.
     pub(crate) fn value(&self, key: &str) -> Option<&str> {
         let pairs = self.builder.metadata().file_metadata().key_value_metadata()?;
-        let value = pairs.iter().find(|pair| pair.key == key)?.value.as_deref()?;
-        (value.len() <= MAX_FOOTER_VALUE_BYTES).then_some(value)
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
     }
 
     /// What the file says of itself.
@@ -144,8 +140,19 @@ impl ParquetFile {
         Self { builder: self.builder.with_row_groups(groups) }.rows()
     }
 
+    /// Tells whether it says that it holds more rows than any partition. A page of a few bytes can
+    /// be a hundred million of them.
+    pub(crate) fn check_count(&self) -> Result<(), ReadError> {
+        let groups = self.builder.metadata().row_groups().iter();
+        let n_rows =
+            groups.map(|group| group.num_rows().unsigned_abs()).fold(0, u64::saturating_add);
+        let n_rows = n_rows.max(u64::try_from(self.declared_rows()).unwrap_or_default());
+        if n_rows > MOST_ROWS { Err(ReadError::TooManyRows(n_rows)) } else { Ok(()) }
+    }
+
     /// Starts reading the rows.
     pub(crate) fn rows<R: CheckedRecord>(self) -> Result<RowBatches<R>, ReadError> {
+        self.check_count()?;
         let wanted = std::iter::once(&EPOCH).chain(R::COLUMNS);
         let roots = wanted
             .map(|name| self.schema().index_of(name).map_err(|_| ReadError::Column(name)))
@@ -153,7 +160,7 @@ impl ParquetFile {
         let mask = ProjectionMask::roots(self.builder.parquet_schema(), roots);
         let builder = self.builder.with_projection(mask).with_batch_size(BATCH_ROWS);
         let reader = without_panic(|| Ok(builder.build()?))?;
-        Ok(RowBatches { reader, rows: Vec::with_capacity(BATCH_ROWS) })
+        Ok(RowBatches { reader, rows: Vec::with_capacity(BATCH_ROWS), n_read: 0 })
     }
 }
 
@@ -161,6 +168,7 @@ impl ParquetFile {
 pub(crate) struct RowBatches<R> {
     reader: ParquetRecordBatchReader,
     rows: Vec<R>,
+    n_read: u64,
 }
 
 impl<R: CheckedRecord> RowBatches<R> {
@@ -170,6 +178,10 @@ impl<R: CheckedRecord> RowBatches<R> {
         let Some(batch) = without_panic(|| Ok(reader.next().transpose()?))? else {
             return Ok(None);
         };
+        self.n_read += batch.num_rows() as u64;
+        if self.n_read > MOST_ROWS {
+            return Err(ReadError::TooManyRows(self.n_read));
+        }
         let epochs = column::<Int64Array>(&batch, EPOCH)?.values();
         let mut prices = Vec::with_capacity(R::COLUMNS.len());
         for name in R::COLUMNS {
@@ -183,20 +195,14 @@ impl<R: CheckedRecord> RowBatches<R> {
 
 /// Reads a sidecar; none if there is no such file.
 pub(crate) fn read_sidecar(path: &Path) -> Result<Option<Sidecar>, ReadError> {
-    let file = match open_file(path) {
-        Ok(file) => file,
-        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let len = file.metadata()?.len();
-    if len > MAX_SIDECAR_BYTES {
-        return Err(ReadError::TooLong(len));
-    }
-    let mut bytes = Vec::new();
-    file.take(MAX_SIDECAR_BYTES).read_to_end(&mut bytes)?;
-    match (Sidecar::from_json(&bytes), newer_version(&bytes, FORMAT_VERSION)) {
-        (Err(_), Some(version)) => Err(ReadError::Newer(version)),
-        (sidecar, _) => Ok(Some(sidecar?)),
+    match read_bounded(path, "a sidecar", SIDECAR_BYTES) {
+        Ok(bytes) if bytes.is_empty() => Err(ReadError::Empty),
+        Ok(bytes) => match (Sidecar::from_json(&bytes), newer_version(&bytes, FORMAT_VERSION)) {
+            (Err(_), Some(version)) => Err(ReadError::Newer(version)),
+            (sidecar, _) => Ok(Some(sidecar?)),
+        },
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -221,18 +227,6 @@ fn ends_encrypted(mut file: &File) -> bool {
     let mut magic = [0; 4];
     let read = file.seek(io::SeekFrom::End(-4)).and_then(|_| file.read_exact(&mut magic));
     read.is_ok() && magic == *b"PARE"
-}
-
-fn open_file(path: &Path) -> Result<File, ReadError> {
-    // Asked by name first: opening a named pipe would wait for its other end for ever.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(ReadError::NotAFile);
-    }
-    if metadata.len() == 0 {
-        return Err(ReadError::Empty);
-    }
-    Ok(File::open(path)?)
 }
 
 /// That the Parquet reader panics is no reason for the checker to end.

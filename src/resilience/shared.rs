@@ -99,7 +99,7 @@ impl SharedPace {
 impl SharedPace {
     /// The pace as it is now, without changing anything; `None` if there is none that can be read.
     pub(super) fn peek(&self, cap: Cap, start: f64) -> Option<Pace> {
-        let mut file = File::open(&self.path).ok()?;
+        let mut file = private_file().read(true).open(&self.path).ok()?;
         let (now, epoch) = (self.now(), (self.clock.epoch)());
         let content = read(&mut file).ok()??;
         // A file that is being written just now may be torn, and is then believed not to be there.

@@ -1,5 +1,7 @@
 //! What the sidecar of a partition says: pure, from facts that others gathered.
 
+use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::domain::{
@@ -7,7 +9,7 @@ use crate::domain::{
     GapClass, Inspection, Kind, Month, PartitionState, RangeSet, SettleClock, SilenceFacts,
 };
 use crate::format::sidecar::SCHEMA_VERSION;
-use crate::format::{FORMAT_VERSION, Sidecar, SidecarCoverage};
+use crate::format::{FORMAT_VERSION, MOST_FINDINGS, Sidecar, SidecarCoverage};
 
 use super::encode::FileFacts;
 use super::segment::StagedSegment;
@@ -62,29 +64,28 @@ pub(super) fn timed_coverage(
     let is_true = |old: &&SidecarCoverage| {
         old.asked_first.zip(old.asked_last).is_none_or(|(first, last)| first <= last)
     };
-    let timed = |c: &CoverageRange| {
-        let mut timed = SidecarCoverage {
-            start: c.start,
-            end: c.end,
-            state: c.state,
-            asked_first: None,
-            asked_last: None,
-        };
-        if c.state != CoverageState::Answered {
-            return timed;
-        }
-        let touches = |start: Epoch, end: Epoch| start < c.end && c.start < end;
-        let same = |old: &&SidecarCoverage| old.state == c.state && touches(old.start, old.end);
-        for old in old.iter().filter(same).filter(is_true) {
-            widen(&mut timed, old.asked_first, old.asked_last);
-        }
-        for staged in segments.iter().filter(|s| touches(s.range.start(), s.range.end())) {
-            let header = &staged.header;
-            widen(&mut timed, Some(header.asked_first), Some(header.asked_last));
-        }
-        timed
+    let untimed = |c: &CoverageRange| {
+        let (asked_first, asked_last) = (None, None);
+        SidecarCoverage { start: c.start, end: c.end, state: c.state, asked_first, asked_last }
     };
-    coverage.ranges().iter().map(timed).collect()
+    let mut timed: Vec<_> = coverage.ranges().iter().map(untimed).collect();
+    let mut tell = |start: Epoch, end: Epoch, first: Option<Epoch>, last: Option<Epoch>| {
+        let from = timed.partition_point(|c| c.end <= start);
+        let touched = timed[from..].iter_mut().take_while(|c| c.start < end);
+        for c in touched.filter(|c| c.state == CoverageState::Answered) {
+            widen(c, first, last);
+        }
+    };
+    // Ranges that overlap were not written by us; each could touch all others.
+    let is_ours = old.is_sorted_by(|a, b| a.end <= b.start);
+    let answered = |old: &&SidecarCoverage| old.state == CoverageState::Answered && is_ours;
+    for old in old.iter().filter(answered).filter(is_true) {
+        tell(old.start, old.end, old.asked_first, old.asked_last);
+    }
+    for StagedSegment { range, header, .. } in segments {
+        tell(range.start(), range.end(), Some(header.asked_first), Some(header.asked_last));
+    }
+    timed
 }
 
 fn widen(timed: &mut SidecarCoverage, first: Option<Epoch>, last: Option<Epoch>) {
@@ -140,6 +141,7 @@ pub(super) fn silence_known(
     let is_inherited = |state| state == CoverageState::Inherited;
     known.doubted.extend(&coverage.select(is_inherited));
     let was_inherited = old.map(|old| old.coverage().select(is_inherited)).unwrap_or_default();
+    let (mut doubted, mut silent, mut before) = (Vec::new(), Vec::new(), Vec::new());
     for gap in old.map(|old| old.gaps.as_slice()).unwrap_or_default() {
         let Some(range) = gap.range() else { continue };
         match gap.class {
@@ -147,19 +149,22 @@ pub(super) fn silence_known(
             GapClass::Unexplained
                 if !was_inherited.intersects(range) && !silence.asked.covers(range) =>
             {
-                known.doubted.insert(range);
+                doubted.push(range);
             }
-            GapClass::Silent => known.silent.insert(range),
+            GapClass::Silent => silent.push(range),
             GapClass::ConfirmedBySource if !confirmed_before.covers(range) => {
-                known.silent.insert(range);
+                silent.push(range);
             }
             // Where nobody knows the rows of other months, what was known counts.
             GapClass::BeforeFirstRow if silence.clock.is_none() => {
-                known.before_first_row.insert(range);
+                before.push(range);
             }
             _ => {}
         }
     }
+    known.doubted.extend(&doubted.into_iter().collect());
+    known.silent.extend(&silent.into_iter().collect());
+    known.before_first_row.extend(&before.into_iter().collect());
     known.doubted.remove_all(confirmed_before);
     if let Some(from) = known.lasting_from {
         // However often it was asked in one run: it is not over.
@@ -208,13 +213,20 @@ pub(super) fn kept_findings(old: Option<&Sidecar>) -> impl Iterator<Item = &Find
     old.map(|old| old.findings.as_slice()).unwrap_or_default().iter().filter(is_kept)
 }
 
-/// The same findings without repetitions, in their order.
+/// The same findings without repetitions, in their order; the worst of them if they are more than a
+/// sidecar may hold.
 pub(super) fn without_repetitions(findings: impl IntoIterator<Item = Finding>) -> Vec<Finding> {
-    let mut unique: Vec<Finding> = Vec::new();
-    for finding in findings {
-        if !unique.iter().any(|known| known.says_the_same_as(&finding)) {
-            unique.push(finding);
-        }
+    let all: Vec<Finding> = findings.into_iter().collect();
+    let is_new: Vec<bool> = {
+        let mut seen = HashSet::new();
+        all.iter().map(|finding| seen.insert(finding.what_it_says())).collect()
+    };
+    let news = all.into_iter().zip(is_new).filter(|(_, is_new)| *is_new);
+    let mut unique: Vec<Finding> = news.map(|(finding, _)| finding).collect();
+    if unique.len() > MOST_FINDINGS {
+        tracing::warn!(n_findings = unique.len(), "only the worst findings are kept");
+        unique.sort_by_key(|finding| Reverse(finding.severity));
+        unique.truncate(MOST_FINDINGS);
     }
     unique
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use parquet::errors::ParquetError;
 
 use crate::domain::StoreError;
+use crate::format::Unread;
 
 /// For `map_err`: the operating system refused to do `doing` to `path`.
 pub(super) fn io_error(
@@ -24,6 +25,18 @@ pub(super) fn undecodable(path: &Path, problem: impl Into<String>) -> StoreError
 /// `path` is not what it must be; `problem` is read after its name.
 pub(super) fn damaged(path: &Path, problem: impl Into<String>) -> StoreError {
     StoreError::Damaged { path: path.to_path_buf(), problem: problem.into() }
+}
+
+/// `path` could not be read, or was not to be.
+pub(super) fn unread(path: &Path, error: Unread) -> StoreError {
+    match error {
+        Unread::Io(source) => io_error("read", path)(source),
+        Unread::NotAFile => damaged(path, "is no ordinary file"),
+        Unread::TooLong { what, bytes, most } => damaged(
+            path,
+            format!("has {bytes} bytes, more than the {most} bytes that {what} can have"),
+        ),
+    }
 }
 
 /// The encoder failed; what the operating system said (a full disk, say) is kept as it is.

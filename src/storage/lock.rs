@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Epoch, Series, SeriesLocks, StoreError};
 
-use super::errors::io_error;
+use super::errors::{damaged, io_error};
 use super::{ParquetStore, atomic, tidy, watermark};
 
 /// The series that this store has locked.
@@ -113,7 +113,11 @@ pub(super) fn held(held: &HeldSeries) -> std::sync::MutexGuard<'_, HashSet<Serie
 pub(super) fn open(path: &Path) -> Result<File, StoreError> {
     let mut options = atomic::public_file();
     options.read(true).write(true).create(true).truncate(false);
-    options.open(path).map_err(io_error("open", path))
+    let file = options.open(path).map_err(io_error("open", path))?;
+    match file.metadata() {
+        Ok(found) if !found.is_file() => Err(damaged(path, "is no ordinary file")),
+        _ => Ok(file),
+    }
 }
 
 fn write_owner(file: &mut File, since: Option<Epoch>) -> std::io::Result<()> {

@@ -1,12 +1,13 @@
 //! Looks whether a run could write, without writing: for a run that only shows what it would do.
 
-use std::fs::{File, TryLockError};
+use std::fs::TryLockError;
 use std::io;
 use std::path::Path;
 
 use crate::domain::{Series, StoreError};
+use crate::format::{Unread, open_ordinary};
 
-use super::errors::io_error;
+use super::errors::{io_error, unread};
 use super::{ParquetStore, atomic, lock};
 
 impl ParquetStore {
@@ -40,10 +41,10 @@ impl ParquetStore {
     /// If the lock cannot be looked at.
     pub fn holder(&self, series: &Series) -> Result<Option<String>, StoreError> {
         let path = self.layout.lock(series);
-        let file = match File::open(&path) {
+        let file = match open_ordinary(&path) {
             Ok(file) => file,
-            Err(error) if is_not_there(&error) => return Ok(None),
-            Err(error) => return Err(io_error("open", &path)(error)),
+            Err(Unread::Io(error)) if is_not_there(&error) => return Ok(None),
+            Err(error) => return Err(unread(&path, error)),
         };
         match file.try_lock_shared() {
             // Closing the file lets go of it at once.

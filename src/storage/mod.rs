@@ -17,6 +17,7 @@
 //! | `keep` | what newer prices replace is kept |
 //! | `lock`, `facts` | one writer per series; what was learned of the source |
 //! | `stop`, `space` | the switch that ends long work; room on the disk |
+//! | `doors` | for fuzzing: what is read from disk, from bytes of any kind |
 //! | `aside` | small files in which a run tells others of itself |
 //! | `tidy` | what other readers would take for a partition gets another name |
 //! | `watermark` | up to where each series is proved, for other readers |
@@ -25,6 +26,8 @@ mod adopt;
 mod aside;
 mod atomic;
 mod describe;
+#[doc(hidden)]
+pub mod doors;
 mod encode;
 mod errors;
 mod facts;

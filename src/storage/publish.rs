@@ -19,7 +19,7 @@ use crate::domain::{
     PartitionState, Publication, Published, RangeSet, Record, Restatements, SilenceFacts,
     StoreError,
 };
-use crate::format::{Footer, RowsDigests, Sidecar};
+use crate::format::{Footer, MOST_RANGES, RowsDigests, Sidecar};
 
 use super::atomic::{self, Draft};
 use super::encode::{Encoder, FileFacts};
@@ -206,9 +206,23 @@ impl<'a> Work<'a> {
             Trust::Nothing => staging.scan::<R>(Access::Owner)?,
         };
         let mut work = Self::new(store, key, publication, old, segments);
+        work.check_coverage()?;
         work.remarks = work.staging.remarks()?;
         work.bearer = bearer;
         Ok(work)
+    }
+
+    /// Nothing is published that would be refused when it is read.
+    fn check_coverage(&self) -> Result<(), StoreError> {
+        let n = self.coverage.ranges().len();
+        if n <= MOST_RANGES {
+            return Ok(());
+        }
+        let problem = format!(
+            "would list {n} covered ranges, and {MOST_RANGES} are the most that are read; its \
+             answers stay in the staging"
+        );
+        Err(damaged(&self.path(), problem))
     }
 
     fn new(
@@ -367,7 +381,8 @@ impl<'a> Work<'a> {
         let state = describe::state(now, lag, self.key.month, &self.coverage, &inspection.gaps);
         let facts = self.file_facts()?;
         let mut sidecar = describe::sidecar(&facts, inspection, state);
-        let n_duplicates: u64 = self.segments.iter().map(|s| s.header.n_duplicates).sum();
+        let counts = self.segments.iter().map(|s| s.header.n_duplicates);
+        let n_duplicates: u64 = counts.fold(0, u64::saturating_add);
         let old_coverage = old.map(|old| old.coverage.as_slice()).unwrap_or_default();
         sidecar.findings = findings;
         sidecar.gap_rules = known.rules(self.key.month);

@@ -20,9 +20,12 @@ use crate::domain::{Epoch, Record, StoreError};
 use crate::format::codecs::unknown_codec;
 use crate::format::digest::hex;
 use crate::format::schema::{EPOCH, schema};
-use crate::format::{Footer, FooterError, RowsDigest, RowsDigests, guarded};
+use crate::format::{
+    Footer, FooterError, MOST_ROWS, RowsDigest, RowsDigests, Unread, guarded, open_ordinary,
+    open_parquet,
+};
 
-use super::errors::{damaged, io_error, read_error, undecodable};
+use super::errors::{damaged, io_error, read_error, undecodable, unread};
 use super::stop::Stop;
 
 /// Rows decoded at once.
@@ -74,7 +77,7 @@ impl PartitionFile {
                 path,
                 format!("was written by a newer version of this program: {error}"),
             )),
-            FooterError::Damaged(_) => {
+            FooterError::Damaged(_) | FooterError::TooLong(_) => {
                 Unusable::Broken(damaged(path, format!("is broken: {error}")))
             }
         })?;
@@ -119,6 +122,7 @@ impl PartitionFile {
             ));
         }
         let n_rows = self.metadata.metadata().file_metadata().num_rows();
+        check_count(&self.path, &self.metadata, MOST_ROWS)?;
         if u64::try_from(n_rows) != Ok(self.footer.record_count) {
             let promised = self.footer.record_count;
             return Err(damaged(
@@ -192,12 +196,11 @@ impl PartitionFile {
 type Builder = ParquetRecordBatchReaderBuilder<File>;
 
 fn load(path: &Path) -> Result<(File, ArrowReaderMetadata), Unusable> {
-    let unknown = |error| Unusable::Unknown(io_error("open", path)(error));
-    // To open a pipe is to wait for its other end.
-    if !std::fs::metadata(path).map_err(unknown)?.is_file() {
-        return Err(Unusable::Broken(damaged(path, "is no ordinary file")));
-    }
-    let file = File::open(path).map_err(unknown)?;
+    let file = open_parquet(path).map_err(|error| match error {
+        Unread::Io(error) => Unusable::Unknown(io_error("open", path)(error)),
+        Unread::NotAFile => Unusable::Broken(damaged(path, "is no ordinary file")),
+        error @ Unread::TooLong { .. } => Unusable::Broken(unread(path, error)),
+    })?;
     let load = || ArrowReaderMetadata::load(&file, ArrowReaderOptions::new());
     let metadata = without_panic(path, load).map_err(|error| match error {
         StoreError::Damaged { .. } if is_encrypted(&file) => {
@@ -305,6 +308,24 @@ impl<R: Record> Rows<R> {
     }
 }
 
+/// Refuses a file that says it holds more than `most` rows: a page of a few bytes can be a hundred
+/// million of them.
+pub(super) fn check_count(
+    path: &Path,
+    metadata: &ArrowReaderMetadata,
+    most: u64,
+) -> Result<(), StoreError> {
+    let groups = metadata.metadata().row_groups().iter();
+    let n_rows = groups.map(|group| group.num_rows().unsigned_abs()).fold(0, u64::saturating_add);
+    if n_rows > most {
+        return Err(damaged(
+            path,
+            format!("holds {n_rows} rows, more than the {most} that it can hold"),
+        ));
+    }
+    Ok(())
+}
+
 /// The rows that a Parquet file says it has, whoever wrote it.
 pub(super) fn declared_rows(path: &Path) -> Result<u64, StoreError> {
     let (_, metadata) = load(path)?;
@@ -326,7 +347,7 @@ pub(super) fn without_panic<T>(
 
 /// SHA-256 of a file, lower-case hex, in constant memory.
 pub(super) fn file_sha256(path: &Path) -> Result<String, StoreError> {
-    let mut file = File::open(path).map_err(io_error("open", path))?;
+    let mut file = open_ordinary(path).map_err(|error| unread(path, error))?;
     let mut hash = Sha256::new();
     let mut block = vec![0; BLOCK_BYTES];
     loop {

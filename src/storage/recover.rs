@@ -27,7 +27,7 @@ use super::keep;
 use super::publish;
 use super::read::{self, PartitionFile, Unusable, file_sha256};
 use super::salvage::{self, Salvaged};
-use super::staging::{Intent, Staging, file_name, list, read_if_any};
+use super::staging::{Intent, Staging, file_name, list, read_sidecar};
 use super::stop::Stop;
 use super::{Access, ParquetStore, describe, watermark};
 
@@ -63,9 +63,10 @@ pub(super) fn load<R: Record>(
     };
     if let Some(sidecar) = sidecar {
         let unexplained = sidecar.gaps.iter().filter(|gap| gap.class == GapClass::Unexplained);
+        let month = key.month.range();
         stored.silences = silences(&sidecar);
         stored.first_row = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.start_epoch));
-        stored.published = sidecar.coverage().clipped(key.month.range());
+        stored.published = sidecar.coverage().clipped(month);
         stored.record_count = sidecar.record_count;
         let published = (sidecar.record_count > 0).then(|| Epoch::new(sidecar.end_epoch));
         stored.last_row = stored.last_row.max(published);
@@ -73,10 +74,9 @@ pub(super) fn load<R: Record>(
         stored.locked = sidecar.locked;
         stored.locked_problem =
             sidecar.locked.then(|| locked_problem(store, key, &sidecar)).flatten();
-        stored
-            .unexplained
-            .extend(unexplained.filter_map(|gap| EpochRange::new(gap.start, gap.end)));
-        stored.first_held = sidecar.first_held;
+        let inside = |gap: &Gap| EpochRange::new(gap.start, gap.end)?.intersect(month);
+        stored.unexplained.extend(unexplained.filter_map(inside));
+        stored.first_held = sidecar.first_held.filter(|first| month.contains(*first));
         stored.restatement_accepted = keep::is_accepted(&sidecar);
         stored.standing = sidecar.findings.iter().filter(|f| f.stands()).cloned().collect();
         stored.pip_size = staged_pip_size.max(sidecar.pip_size);
@@ -143,7 +143,7 @@ pub(super) fn rows_held(
 ) -> Result<Option<EpochRange>, StoreError> {
     let keys = keys(layout, series)?;
     let rows = |key: &PartitionKey| -> Result<Option<EpochRange>, StoreError> {
-        let sidecar = read_if_any(&layout.sidecar(key))?;
+        let sidecar = read_sidecar(&layout.sidecar(key))?;
         let first_second = key.month.range().start();
         match sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok()) {
             None => Ok(EpochRange::inclusive(first_second, first_second)),
@@ -178,7 +178,7 @@ pub(super) fn first_answered(
     let mut keys = keys(layout, series)?;
     keys.retain(|key| key.month < before);
     for key in keys {
-        let sidecar = read_if_any(&layout.sidecar(&key))?;
+        let sidecar = read_sidecar(&layout.sidecar(&key))?;
         let sidecar = sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok());
         let ours = sidecar.filter(|sidecar| !sidecar.is_foreign()).map(|s| s.coverage());
         let coverage =
@@ -201,7 +201,7 @@ pub(super) fn oldest_answers(
     for path in list(&layout.series_dir(series))? {
         let key = path.strip_prefix(layout.root()).ok().and_then(Layout::key_of);
         let Some(key) = key else { continue };
-        let sidecar = read_if_any(&layout.sidecar(&key))?;
+        let sidecar = read_sidecar(&layout.sidecar(&key))?;
         let sidecar = sidecar.and_then(|bytes| Sidecar::from_json(&bytes).ok());
         let coverage = sidecar.map(|sidecar| sidecar.coverage).unwrap_or_default();
         let answered = coverage.iter().filter(|c| c.state == CoverageState::Answered);
@@ -291,7 +291,7 @@ impl<'a> Remains<'a> {
     /// the file is not what was locked.
     fn restored<R: Record>(&self, locked: &Sidecar) -> Result<Option<Sidecar>, StoreError> {
         // One that cannot be read, or that a newer version wrote, is no such sidecar.
-        let bytes = read_if_any(&self.sidecar)?;
+        let bytes = read_sidecar(&self.sidecar)?;
         if bytes.as_deref().and_then(Said::read).is_none() {
             return Ok(None);
         }
@@ -670,7 +670,7 @@ impl<'a> Remains<'a> {
     }
 
     pub(super) fn read_sidecar(&self) -> Result<Option<Sidecar>, StoreError> {
-        let Some(bytes) = read_if_any(&self.sidecar)? else { return Ok(None) };
+        let Some(bytes) = read_sidecar(&self.sidecar)? else { return Ok(None) };
         let foreign = || Said::read(&bytes).map(|said| said.to_sidecar(self.key));
         let read = Sidecar::from_json(&bytes).ok().or_else(foreign);
         // Who cannot be understood and yet forbids to be modified is obeyed.

@@ -12,8 +12,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::domain::{
-    Coverage, CoverageState, Epoch, EpochRange, GapClass, Granularity, PartitionKey, RangeSet,
-    Record, Segment, SegmentNotes, StoreError,
+    Coverage, CoverageRange, CoverageState, Epoch, EpochRange, GapClass, Granularity, PartitionKey,
+    RangeSet, Record, Segment, SegmentNotes, StoreError,
 };
 use crate::format::digest::DayDigest;
 use crate::format::{Footer, RowsDigest, Sidecar};
@@ -114,7 +114,9 @@ impl Promise {
     fn of(footer: Option<&Footer>, sidecar: Option<&Footer>) -> Option<Self> {
         let first = footer.or(sidecar)?;
         let second = sidecar.unwrap_or(first);
-        let adds_up = |f: &Footer| f.days.iter().map(|d| d.rows).sum::<u64>() == f.record_count;
+        let adds_up = |f: &Footer| {
+            f.days.iter().map(|d| d.rows).fold(0, u64::saturating_add) == f.record_count
+        };
         let mut days = first.days.clone();
         days.extend(second.days.iter().filter(|day| !first.days.contains(day)).cloned());
         Some(Self {
@@ -139,14 +141,15 @@ impl Promise {
 
 /// The seconds that both call answered, or both call inherited.
 fn in_both(a: &Coverage, b: &Coverage) -> Coverage {
-    let mut both = Coverage::new();
+    let mut both = Vec::new();
     for state in [CoverageState::Inherited, CoverageState::Answered] {
         let of_a = a.select(|s| s == state);
         for range in b.select(|s| s == state).iter() {
-            of_a.within(range).iter().for_each(|range| both.insert(range, state));
+            let common = of_a.within(range);
+            both.extend(common.iter().map(|range| CoverageRange::of(range, state)));
         }
     }
-    both
+    Coverage::from(both)
 }
 
 /// The work on one damaged file.
@@ -235,7 +238,9 @@ impl Rescue<'_> {
         rows.sort_by_key(R::epoch);
         rows.dedup_by_key(|row| row.epoch());
         let within = |range: EpochRange| -> Vec<R> {
-            rows.iter().copied().filter(|row| range.contains(row.epoch())).collect()
+            let from = rows.partition_point(|row| row.epoch() < range.start());
+            let to = rows.partition_point(|row| row.epoch() < range.end());
+            rows[from..to].to_vec()
         };
         let held = self.promise.held_in(day);
         for (range, state) in &held {

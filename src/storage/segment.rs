@@ -21,7 +21,7 @@ use crate::domain::{
     CoverageState, Epoch, EpochRange, Finding, PartitionKey, RangeSet, Record, Segment, StoreError,
 };
 use crate::format::digest::hex;
-use crate::format::newer_version;
+use crate::format::{Unread, newer_version, open_ordinary};
 
 use super::atomic::Draft;
 use super::errors::{damaged, io_error, undecodable};
@@ -163,7 +163,9 @@ impl SegmentHeader {
 
     /// Silence that was asked again by itself, and silence that was not believed yet.
     pub(super) fn silence(&self) -> (RangeSet, RangeSet) {
-        (ranges(&self.confirmed), ranges(&self.doubted))
+        let own = EpochRange::new(self.start, self.end);
+        let inside = |silence| own.map_or_else(RangeSet::new, |own| ranges(silence).within(own));
+        (inside(&self.confirmed), inside(&self.doubted))
     }
 
     /// Tells why the header cannot be one of a segment of `key`, if it cannot.
@@ -482,7 +484,10 @@ fn open<R: Record>(
 
 fn read_header(path: &Path) -> Result<(SegmentHeader, BufReader<File>), Refused> {
     let failed = |doing| move |error| Refused::Failed(io_error(doing, path)(error));
-    let file = File::open(path).map_err(failed("open"))?;
+    let file = open_ordinary(path).map_err(|error| match error {
+        Unread::Io(error) => failed("open")(error),
+        error => Refused::Damaged(error.to_string()),
+    })?;
     let mut source = BufReader::with_capacity(HEADER_BLOCK_BYTES, file);
     let mut line = Vec::new();
     let mut head = source.by_ref().take(MAX_HEADER_BYTES);

@@ -16,9 +16,11 @@ use crate::domain::{
     StoreError,
 };
 
+use crate::format::{SIDECAR_BYTES, SMALL_FILE_BYTES, Unread, read_beginning, read_bounded};
+
 use super::adopt::Adoption;
 use super::atomic::{self, DRAFT_SUFFIX, Draft};
-use super::errors::{damaged, io_error};
+use super::errors::{damaged, io_error, unread};
 use super::read::file_sha256;
 use super::segment::{self, Origin, Refused, StagedSegment};
 use super::{Access, ParquetStore};
@@ -380,16 +382,35 @@ pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The content of a file, or `None` if there is no such file.
+/// The content of a small file, or `None` if there is no such file. Of one that is longer than any
+/// of ours nothing is read: it then says nothing, as one without content.
 pub(super) fn read_if_any(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    // Opening a named pipe would wait for its other end for ever.
-    let is_odd = |found: fs::Metadata| !found.is_file() && !found.is_dir();
-    if fs::metadata(path).is_ok_and(is_odd) {
-        return Err(damaged(path, "is no ordinary file"));
-    }
-    match fs::read(path) {
+    match read_bounded(path, "a file of ours", SMALL_FILE_BYTES) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error("read", path)(error)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error @ Unread::TooLong { .. }) => {
+            tracing::warn!(path = %path.display(), %error, "the file is not used");
+            Ok(Some(Vec::new()))
+        }
+        Err(error) => Err(unread(path, error)),
+    }
+}
+
+/// The content of a sidecar, or `None` if there is none. Of one that is longer than any only the
+/// beginning is read, which may still say that the partition is locked, and made no JSON.
+pub(super) fn read_sidecar(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The keys of the Python tool come first, and `locked` is one of them.
+    const BEGINNING_BYTES: u64 = 64 << 10;
+    match read_bounded(path, "a sidecar", SIDECAR_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error @ Unread::TooLong { .. }) => {
+            tracing::warn!(path = %path.display(), %error, "the sidecar is not used");
+            let beginning = read_beginning(path, BEGINNING_BYTES);
+            let mut bytes = beginning.map_err(|error| unread(path, error))?;
+            bytes.push(0);
+            Ok(Some(bytes))
+        }
+        Err(error) => Err(unread(path, error)),
     }
 }

@@ -19,7 +19,7 @@ use crate::format::{
 };
 
 use super::errors::io_error;
-use super::staging::{file_name, list, read_if_any};
+use super::staging::{file_name, list, read_if_any, read_sidecar};
 use super::{ParquetStore, atomic, lock};
 
 /// Serialises writers of different series, which may be different processes.
@@ -143,7 +143,7 @@ fn seen(found: &mut BTreeMap<Month, MonthSeen>, month: Month) -> &mut MonthSeen 
 }
 
 fn read(path: &Path) -> Result<SidecarSeen, StoreError> {
-    let Some(bytes) = read_if_any(path)? else { return Ok(SidecarSeen::Missing) };
+    let Some(bytes) = read_sidecar(path)? else { return Ok(SidecarSeen::Missing) };
     Ok(match Sidecar::from_json(&bytes) {
         Ok(sidecar) => SidecarSeen::Read(Box::new(sidecar)),
         Err(error) => SidecarSeen::Unreadable(error.to_string()),

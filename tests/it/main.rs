@@ -26,6 +26,7 @@ mod download;
 mod false_walls;
 mod faults;
 mod help;
+mod hostile;
 mod inability;
 mod leftovers;
 mod links;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use std::sync::Arc;
+
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 
@@ -124,9 +126,9 @@ pub struct WhatArgs {
     #[arg(long = "granularity", value_name = "SECONDS", value_delimiter = ',')]
     #[arg(env = "TITAN_GRANULARITY", default_value = "60")]
     pub granularities: Vec<String>,
-    /// The jobs of the configuration file.
+    /// The jobs of the configuration file; shared, because each of them inherits all the rest.
     #[arg(skip)]
-    pub jobs: Vec<JobArgs>,
+    pub jobs: Arc<[JobArgs]>,
 }
 
 /// Where from and where to.

@@ -55,7 +55,7 @@ pub fn load(named: Option<&Path>, keys: &Keys) -> Result<Option<ConfigFile>, Fai
         let problem = format!("cannot read the configuration file `{shown}`: {why}");
         Failure::cannot_start(problem).with_hint(HINT)
     };
-    let bytes = match read(path) {
+    let bytes = match read(path, named.is_some()) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound && named.is_none() => {
             return Ok(None);
@@ -76,8 +76,13 @@ pub fn load(named: Option<&Path>, keys: &Keys) -> Result<Option<ConfigFile>, Fai
     parse(&shown, &text, keys).map(Some)
 }
 
-/// The content, and no more than one byte too many of it.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The content, and no more than one byte too many of it. A pipe that was named is read, for a shell
+/// makes one of `<(…)`; one that nobody named would keep the program waiting for ever.
+fn read(path: &Path, is_named: bool) -> io::Result<Vec<u8>> {
+    let found = std::fs::metadata(path)?;
+    if !is_named && !found.is_file() && !found.is_dir() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -33,7 +33,8 @@ const MOST_TYPOS: usize = 3;
 pub fn parse(path: &str, text: &str, keys: &Keys) -> Result<ConfigFile, Failure> {
     // An editor of another system may have left a mark there; columns are counted without it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let reader = Reader { path, text, keys };
+    let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at);
+    let reader = Reader { path, text, keys, line_ends: line_ends.collect() };
     let table = DeTable::parse(text).map_err(|error| {
         let problem = format!("no TOML: {}", escaped(error.message()));
         let hint = "write one `key = value` on each line, texts in quotes, like `kind = \"ticks\"`";
@@ -69,6 +70,8 @@ struct Reader<'a> {
     path: &'a str,
     text: &'a str,
     keys: &'a Keys,
+    /// Where the lines end, ascending.
+    line_ends: Vec<usize>,
 }
 
 /// A job, still as a table.
@@ -85,7 +88,7 @@ impl Job<'_, '_> {
 
 impl Reader<'_> {
     fn line(&self, span: Range<usize>) -> usize {
-        self.before(span).bytes().filter(|byte| *byte == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < span.start) + 1
     }
 
     fn before(&self, span: Range<usize>) -> &str {

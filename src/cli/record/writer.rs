@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::domain::{Epoch, StoreError};
-use crate::format::{Layout, Standing, WatermarkFile};
+use crate::format::{Layout, SMALL_FILE_BYTES, Standing, WatermarkFile, read_bounded};
 use crate::storage::{SmallFiles, lock_holders};
 
 use super::super::clock;
@@ -55,7 +55,8 @@ impl Writer {
             source: StoreError,
         }
         let Some(path) = self.begun.metrics_file.clone() else { return Ok(()) };
-        self.carried = read(&path).map_or_else(Carried::default, |text| Carried::from_file(&text));
+        self.carried =
+            read(&path, MOST_BYTES).map_or_else(Carried::default, |text| Carried::from_file(&text));
         self.files.sweep(&path);
         match self.try_metrics(&path) {
             Err(error) if !is_full(&error) => {
@@ -175,15 +176,13 @@ fn is_full(error: &StoreError) -> bool {
 }
 
 /// A small text file; nothing if it cannot be read, or is none.
-fn read(path: &Path) -> Option<String> {
-    let metadata = std::fs::metadata(path).ok()?;
-    let is_small = metadata.is_file() && metadata.len() <= MOST_BYTES;
-    if is_small { std::fs::read_to_string(path).ok() } else { None }
+fn read(path: &Path, most: u64) -> Option<String> {
+    String::from_utf8(read_bounded(path, "a small file", most).ok()?).ok()
 }
 
 /// How the series of an archive stand, as its `watermark.json` says.
 fn standings(root: &Path) -> Vec<Standing> {
-    let text = read(&Layout::new(root).watermark());
+    let text = read(&Layout::new(root).watermark(), SMALL_FILE_BYTES);
     let file = text.and_then(|text| WatermarkFile::from_json(text.as_bytes()).ok());
     file.map_or_else(Vec::new, |file| file.series.into_values().collect())
 }
@@ -205,7 +204,7 @@ pub(super) fn read_last_run(root: &Path) -> Option<RunNote> {
 /// All runs that are remembered, the one that started last first; one that is gone is `killed`.
 pub(super) fn read_runs(root: &Path) -> Result<Vec<RunNote>, String> {
     let path = Layout::new(root).last_run();
-    let Some(text) = read(&path) else {
+    let Some(text) = read(&path, MOST_BYTES) else {
         // Without a sign of life there was no run; what is there and unreadable is another thing.
         return match std::fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -44,7 +44,7 @@ fn jobs(args: &DownloadArgs, origins: &Origins) -> Result<Wishes, SettingsError>
     let mut request = DownloadRequest { wanted: Vec::new() };
     let mut gap_thresholds = BTreeMap::new();
     let mut jobs: BTreeMap<Series, &Origin> = BTreeMap::new();
-    for job in &args.what.jobs {
+    for job in args.what.jobs.iter() {
         let full = job.over(args, origins);
         let of_job = series(&full.what, &full.origins).map_err(|error| match error {
             SettingsError::NoSymbol => no_symbol(&job.origin),

@@ -15,9 +15,6 @@ use super::rows::RowsSeen;
 use super::shown;
 use super::tally::Tally;
 
-/// Coverage ranges that are read; building a coverage takes the square of their number.
-const MAX_COVERAGE_RANGES: usize = 10_000;
-
 /// No learned threshold is longer; see `gaps`. A list made with a chosen one may leave out more.
 const LONGEST_LEARNED_SECS: i64 = 1800;
 
@@ -159,11 +156,6 @@ impl Check<'_> {
         self.nothing_is_left_out(sidecar);
         self.gaps_agree(month.range(), promises.row_in_gap, sidecar);
         self.no_silence_is_hidden(promises.silent, sidecar);
-        if sidecar.coverage.len() > MAX_COVERAGE_RANGES {
-            let found = format!("{} ranges", sidecar.coverage.len());
-            self.mismatch("coverage of at most 10000 ranges", found, Advice::Repair);
-            return;
-        }
         let coverage = sidecar.coverage();
         self.coverage_is_canonical(&coverage, sidecar);
         match promises.footer {

@@ -14,7 +14,7 @@ use crate::domain::{Coverage, Finding, Gap, Kind, Month, PartitionKey, Series, S
 use crate::format::{Layout, MonthSeen, Sidecar, SidecarSeen, Standing};
 
 use super::checks::shown;
-use super::reader::{ReadError, read_sidecar};
+use super::reader::read_sidecar;
 use super::walk::walk;
 
 pub use staged::Staged;
@@ -149,9 +149,6 @@ fn month_seen(layout: &Layout, place: &super::walk::Place) -> MonthSeen {
     let sidecar = match read_sidecar(&layout.sidecar(&place.key)) {
         Ok(Some(sidecar)) => SidecarSeen::Read(Box::new(sidecar)),
         Ok(None) => SidecarSeen::Missing,
-        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
-            SidecarSeen::Missing
-        }
         Err(error) => SidecarSeen::Unreadable(shown(error)),
     };
     let refused = refused.or_else(|| linked(layout, &place.key));

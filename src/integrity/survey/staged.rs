@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::domain::{Epoch, EpochRange, Kind, Month, PartitionKey, RangeSet, Series};
 use crate::format::Layout;
+use crate::format::open_ordinary;
 use crate::integrity::reader::read_sidecar;
 
 /// The staged answers of one series, or of one partition.
@@ -123,7 +124,7 @@ fn says_lost(path: &Path) -> Option<bool> {
     /// Longer than any head.
     const MOST_BYTES: u64 = 512 * 1024;
     let mut line = Vec::new();
-    let mut head = io::BufReader::new(fs::File::open(path).ok()?).take(MOST_BYTES);
+    let mut head = io::BufReader::new(open_ordinary(path).ok()?).take(MOST_BYTES);
     head.read_until(b'\n', &mut line).ok()?;
     let head: serde_json::Value = serde_json::from_slice(&line).ok()?;
     Some(head.get("state").and_then(serde_json::Value::as_str) == Some("failed"))

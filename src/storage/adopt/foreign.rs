@@ -21,12 +21,17 @@ use parquet::errors::ParquetError;
 use crate::domain::{Epoch, FindingKind, Record, StoreError};
 use crate::format::codecs::unknown_codec;
 use crate::format::schema::EPOCH;
+use crate::format::{MOST_ROWS, open_parquet};
 
-use super::super::errors::{io_error, undecodable};
-use super::super::read::{BATCH_ROWS, without_panic};
+use super::super::errors::{io_error, undecodable, unread};
+use super::super::read::{BATCH_ROWS, check_count, without_panic};
 
 /// The column that newer files of the Python tool have, always zero.
 const VOLUME: &str = "volume";
+
+/// Rows of a file of another tool that are looked at: a year of seconds may lie in the place of a
+/// month, and most of them are then set aside.
+const MOST_FOREIGN_ROWS: u64 = 12 * MOST_ROWS;
 
 /// Why a file is not taken over.
 #[derive(Debug)]
@@ -62,10 +67,11 @@ pub(super) struct ForeignFile<R> {
 impl<R: Record> ForeignFile<R> {
     /// Opens a file and checks its columns and codecs.
     pub(super) fn open(path: &Path) -> Result<Self, Refusal> {
-        let file = File::open(path).map_err(|error| io_error("open", path)(error))?;
+        let file = open_parquet(path).map_err(|error| unread(path, error))?;
         // A schema of Arrow's own could reinterpret the columns that other readers see.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = without_panic(path, || ArrowReaderMetadata::load(&file, options))?;
+        check_count(path, &metadata, MOST_FOREIGN_ROWS)?;
         let schema = metadata.schema();
         check_columns::<R>(path, schema)?;
         check_codecs(path, &metadata)?;

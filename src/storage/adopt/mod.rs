@@ -29,7 +29,7 @@ use crate::domain::{
 };
 use crate::format::layout::{ROWS_SUFFIX, SET_ASIDE, is_rows_file};
 use crate::format::schema::EPOCH;
-use crate::format::{Footer, RowsDigests, Sidecar, SidecarCoverage};
+use crate::format::{Footer, RowsDigests, Sidecar, SidecarCoverage, read_bounded};
 
 use super::atomic::{self, Draft, Renamed};
 use super::encode::Encoder;
@@ -37,7 +37,7 @@ use super::errors::{damaged, io_error};
 use super::publish::check_written;
 use super::read::{PartitionFile, Unusable, file_sha256};
 use super::recover::Remains;
-use super::staging::{Staging, file_name, read_if_any};
+use super::staging::{Staging, file_name, read_sidecar};
 use super::{Access, ParquetStore};
 
 use foreign::{ForeignFile, Refusal};
@@ -130,7 +130,7 @@ impl<'a> Foreign<'a> {
     /// Reads the sidecar and hashes the file.
     pub(super) fn open(store: &'a ParquetStore, key: &'a PartitionKey) -> Result<Self, StoreError> {
         let (parquet, sidecar) = (store.layout.parquet(key), store.layout.sidecar(key));
-        let sidecar_bytes = read_if_any(&sidecar)?;
+        let sidecar_bytes = read_sidecar(&sidecar)?;
         let said = sidecar_bytes.as_deref().and_then(Said::read);
         let sha256 = file_sha256(&parquet)?;
         Ok(Self { store, key, parquet, sidecar, sidecar_bytes, said, sha256 })
@@ -380,9 +380,11 @@ impl<'a> Foreign<'a> {
         let [parquet, sidecar] = self.names();
         let rows = format!("{}{ROWS_SUFFIX}", self.key.month);
         let is_absent = |place: &Path| fs::symlink_metadata(place).is_err();
-        let is_bytes = |place: &Path, bytes: Option<&[u8]>| {
-            Ok::<_, StoreError>(read_if_any(place)?.as_deref() == bytes)
+        let is = |place: &Path, bytes: &[u8]| {
+            read_bounded(place, "a kept file", bytes.len() as u64).is_ok_and(|kept| kept == bytes)
         };
+        let is_bytes =
+            |place: &Path, bytes: Option<&[u8]>| bytes.is_some_and(|bytes| is(place, bytes));
         for n in 1u32.. {
             let names = [parquet.as_str(), sidecar.as_str(), rows.as_str()];
             let [parquet, sidecar, rows] = super::numbered_places(&self.quarantine(), names, n);
@@ -390,8 +392,8 @@ impl<'a> Foreign<'a> {
             let fits = (is_absent(&parquet)
                 || wanted.file && file_sha256(&parquet)? == self.sha256)
                 && (is_absent(&sidecar)
-                    || wanted.sidecar && is_bytes(&sidecar, self.sidecar_bytes.as_deref())?)
-                && (is_absent(&rows) || wanted.rows.is_some() && is_bytes(&rows, wanted.rows)?);
+                    || wanted.sidecar && is_bytes(&sidecar, self.sidecar_bytes.as_deref()))
+                && (is_absent(&rows) || wanted.rows.is_some() && is_bytes(&rows, wanted.rows));
             if fits {
                 let places = [
                     wanted.file.then_some(parquet),
@@ -594,7 +596,7 @@ fn origin(store: &ParquetStore, key: &PartitionKey) -> Result<Origin, StoreError
     if Staging::new(store, key).is_given_up(&parquet)? {
         return Ok(Origin::Ours);
     }
-    let bytes = read_if_any(&sidecar)?;
+    let bytes = read_sidecar(&sidecar)?;
     if let Some(said) = bytes.as_deref().and_then(Said::read) {
         let is_locked = said.is_locked();
         let n_rows = said.to_sidecar(key).record_count;

@@ -15,16 +15,23 @@ pub(in crate::storage) struct Said(Map<String, Value>);
 impl Said {
     /// Reads a sidecar of another tool; `None` if it is ours, or no JSON object.
     pub(in crate::storage) fn read(bytes: &[u8]) -> Option<Self> {
-        let said: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+        let said = Self::map(bytes)?;
         (!said.contains_key("format_version")).then_some(Self(said))
+    }
+
+    /// The keys of a JSON object that is not longer than a file of a few keys: each value takes ten
+    /// times the memory of its bytes.
+    fn map(bytes: &[u8]) -> Option<Map<String, Value>> {
+        const MOST_BYTES: usize = 1 << 20;
+        if bytes.len() > MOST_BYTES { None } else { serde_json::from_slice(bytes).ok() }
     }
 
     /// Reads as much as it takes of a sidecar that cannot be understood, if it says in any way that
     /// it is locked.
     pub(in crate::storage) fn locked(bytes: &[u8]) -> Option<Self> {
-        let said = match serde_json::from_slice(bytes) {
-            Ok(said) => Self(said),
-            Err(_) => {
+        let said = match Self::map(bytes) {
+            Some(said) => Self(said),
+            None => {
                 let text: String = String::from_utf8_lossy(bytes).split_whitespace().collect();
                 let (_, value) = text.split_once("\"locked\":")?;
                 let is_free = ["false", "null", "0"].iter().any(|free| value.starts_with(free));

@@ -220,8 +220,10 @@ fn an_answer_replaces_what_was_inherited() {
         RangeSet::from(range(100, 201))
     );
     let files = archive.files();
-    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.parquet"] == old);
-    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.metadata.json"] == old_sidecar);
+    assert!(files[".titan/quarantine/R_100/ticks/2026-03.1.parquet.set-aside"] == old);
+    assert!(
+        files[".titan/quarantine/R_100/ticks/2026-03.1.metadata.json.set-aside"] == old_sidecar
+    );
     assert_eq!(archive.names_in(".titan/quarantine").len(), 2);
 
     // What the source answered is protected like everything it answered.

@@ -194,7 +194,7 @@ fn decimals_are_a_fact_of_each_day() {
     let finer = sample.fitted();
     assert_eq!(finer.inspect().findings, []);
     let mut odd = finer;
-    odd.rows[7].quote = 1000.000_1;
+    odd.rows[7].quote = 1_000.000_1;
     odd.rows.last_mut().unwrap().quote = 1000.001;
     let findings = odd.fitted().inspect().findings;
     assert_eq!((kinds(&findings), findings.len()), (vec![K::OffGrid], 2));

@@ -121,9 +121,17 @@ fn cut_after_a_kill(story: &Story, killed_after: usize, judge: &mut Judge) {
 ///
 /// `what was there` and what follows a probe are the folders that a run finds: only after a kill
 /// can their names be uncertain, and then `a_power_cut_after_a_kill_loses_nothing` needs the sync.
-const HARMLESS: [(&str, &str); 12] = [
+const HARMLESS: [(&str, &str); 15] = [
     (".: no more ./*probe", "a folder that was there"),
     (".: what was there", "a folder that was there"),
+    (
+        ".titan/staging/R_100/ticks/2026-03: new .titan/staging/R_100/ticks/2026-03/*given-up",
+        "without the note the file is judged once more",
+    ),
+    (
+        ".titan/staging/R_100/ticks/2026-03: new .titan/staging/R_100/ticks/2026-03/*remarks",
+        "the sync after the note of a file given up covers it",
+    ),
     (".titan/staging/R_100/ticks: what was there", "a folder that was there"),
     (".titan/staging/R_100: what was there", "a folder that was there"),
     (".titan/staging: no more .titan/staging/*probe", "a folder that was there"),
@@ -134,6 +142,10 @@ const HARMLESS: [(&str, &str); 12] = [
     ("R_100: what was there", "a folder that was there"),
     ("content of ./*probe", "shows that the disk takes data, and is removed"),
     ("content of .titan/staging/*probe", "shows that the disk takes data, and is removed"),
+    (
+        "content of .titan/staging/R_100/ticks/2026-03/*given-up",
+        "a note that cannot be read says nothing: the file is judged once more",
+    ),
 ];
 
 #[test]

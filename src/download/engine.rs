@@ -383,6 +383,24 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
         }
     }
 
+    /// Tells whether no row of the series is known yet and another month of it may still bring one:
+    /// only then is known whether the silence of this month lies before the first.
+    fn may_learn_where_it_begins(&self, id: usize) -> bool {
+        let Some(series) = self.active.get(&id).map(|active| &active.series) else { return false };
+        if self.rows.contains_key(series) || self.ending != Ending::Finished || self.spent.is_some()
+        {
+            return false;
+        }
+        let is_at_work = |active: &Active| {
+            active.series == *series
+                && active.phase == Phase::Paging
+                && !each!(&active.job, j => j.is_done())
+        };
+        let has_room = self.active.len() < MAX_ACTIVE;
+        self.active.values().any(is_at_work)
+            || has_room && self.queue.iter().any(|(_, _, queued)| queued == series)
+    }
+
     fn finish_if_done(&mut self, id: usize) {
         let Some(active) = self.active.get(&id) else { return };
         let waits = active.phase != Phase::Paging || active.looks_for_wall.is_some();
@@ -390,6 +408,9 @@ impl<'a, S: Source, P: Store> Engine<'a, S, P> {
             return;
         }
         self.stage(id, true);
+        if self.may_learn_where_it_begins(id) {
+            return;
+        }
         let is_publishing = |active: &&Active| active.phase == Phase::Publishing;
         if self.active.values().filter(is_publishing).count() >= MAX_PUBLISHING {
             return;

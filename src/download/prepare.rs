@@ -113,32 +113,10 @@ pub(super) async fn prepare<S: Source, P: Store>(
         tracing::warn!("{}", doubt.finding());
     }
     let asked = clock_doubt.map_or(told, ClockDoubt::believed);
-    let is_believed = clock_doubt.is_none_or(|doubt| !doubt.is_local_plausible);
-    let clock = ServerClock { asked, at: Instant::now() };
     let windows = request.windows(options, asked)?;
     let instruments = source.instruments().await.map_err(asking("its symbols"))?;
     let facts = blocking(store, |store| Ok(store.load_facts())).await?;
-    let mut prepared = Prepared {
-        clock,
-        plan: Plan {
-            server_now: asked,
-            partitions: Vec::new(),
-            failed_series: Vec::new(),
-            begins: Vec::new(),
-            notices: Vec::new(),
-            n_bytes: 0,
-            free_bytes: None,
-        },
-        stored: Vec::new(),
-        profiles: BTreeMap::new(),
-        walls: BTreeMap::new(),
-        wall_doubts: BTreeMap::new(),
-        first_held: BTreeMap::new(),
-        rows_held: BTreeMap::new(),
-        facts,
-        clock_doubt,
-        settle_lag: if is_believed { options.settle_lag } else { Duration::MAX },
-    };
+    let mut prepared = Prepared::new(asked, clock_doubt, facts, options);
     let mut refusals = Refusals::default();
     for (Wanted { series, .. }, window) in request.wanted.iter().zip(windows) {
         let window = window.map_err(|error| chain(&error));
@@ -204,6 +182,37 @@ pub(super) async fn prepare<S: Source, P: Store>(
 }
 
 impl Prepared {
+    /// Begins with no series, at the time that is believed.
+    fn new(
+        now: Epoch,
+        clock_doubt: Option<ClockDoubt>,
+        facts: SourceFacts,
+        options: &DownloadOptions,
+    ) -> Self {
+        let is_believed = clock_doubt.is_none_or(|doubt| !doubt.is_local_plausible);
+        Self {
+            clock: ServerClock { asked: now, at: Instant::now() },
+            plan: Plan {
+                server_now: now,
+                partitions: Vec::new(),
+                failed_series: Vec::new(),
+                begins: Vec::new(),
+                notices: Vec::new(),
+                n_bytes: 0,
+                free_bytes: None,
+            },
+            stored: Vec::new(),
+            profiles: BTreeMap::new(),
+            walls: BTreeMap::new(),
+            wall_doubts: BTreeMap::new(),
+            first_held: BTreeMap::new(),
+            rows_held: BTreeMap::new(),
+            facts,
+            clock_doubt,
+            settle_lag: if is_believed { options.settle_lag } else { Duration::MAX },
+        }
+    }
+
     /// A wall seen in the future belongs to another clock.
     fn known(&self, series: &Series) -> SeriesFacts {
         let known = self.facts.series.get(&fact_name(series)).copied().unwrap_or_default();

@@ -13,8 +13,9 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use crate::domain::StoreError;
+use crate::format::open_ordinary;
 
-use super::errors::{damaged, io_error};
+use super::errors::{damaged, io_error, unread};
 use super::steps::{Op, step};
 
 /// Ends the name of every unfinished file; readers that look for `*.parquet` never see one.
@@ -142,10 +143,10 @@ fn move_across(from: &Path, to: &Path) -> Result<(), StoreError> {
 /// that is not there is nothing to keep; one that lies at `to` is taken to be it. The folder of
 /// `to` must exist; `unique` must never be used again.
 pub(super) fn keep(from: &Path, to: &Path, unique: &str) -> Result<(), StoreError> {
-    let mut file = match File::open(from) {
+    let mut file = match open_ordinary(from) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io_error("open", from)(error)),
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(unread(from, error)),
     };
     // Whoever wrote it need not have synced it, and soon this name is the only one.
     step(Op::Sync(from));

@@ -523,6 +523,10 @@ impl<'a> Remains<'a> {
             return Ok(());
         }
         let saved = self.salvaged::<R>(sidecar)?;
+        // A pipe or a folder holds no row that could be kept, and no reader needs it.
+        if fs::metadata(&self.parquet).is_ok_and(|found| !found.is_file()) {
+            return self.set_aside(kind, problem, &saved.to_string());
+        }
         let kept = keep::keep_published(self.store, self.key)?;
         self.note_set_aside(kind, problem, &kept, "it is kept as", &saved.to_string())?;
         self.staging.give_up(&file_sha256(&self.parquet)?)?;

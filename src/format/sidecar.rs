@@ -139,6 +139,12 @@ impl Sidecar {
         Coverage::from(self.coverage.iter().map(plain).collect::<Vec<_>>())
     }
 
+    /// The covered range that holds all of `gap`, if one does.
+    pub fn covering(&self, gap: &Gap) -> Option<&SidecarCoverage> {
+        let covering = self.coverage.get(self.coverage.partition_point(|c| c.end <= gap.start))?;
+        (covering.start <= gap.start && gap.end <= covering.end).then_some(covering)
+    }
+
     /// Tells whether the Python tool wrote this.
     pub fn is_foreign(&self) -> bool {
         self.format_version.is_none()

@@ -117,8 +117,7 @@ pub(super) fn confirmed_before(old: Option<&Sidecar>, silence: &SilenceFacts) ->
 /// last asked before the settle lag had passed, that is not enough.
 pub(super) fn was_young(gap: &Gap, sidecar: &Sidecar, clock: Option<SettleClock>) -> bool {
     let Some(clock) = clock.filter(|_| gap.asked_last.is_none()) else { return false };
-    let covering = sidecar.coverage.iter().find(|c| c.start <= gap.start && gap.end <= c.end);
-    let asked = covering.and_then(|covering| covering.asked_last);
+    let asked = sidecar.covering(gap).and_then(|covering| covering.asked_last);
     asked.is_some_and(|asked| !SettleClock { now: asked, ..clock }.has_settled(gap.end))
 }
 
@@ -188,6 +187,8 @@ pub(super) fn carry_classes(gaps: &mut [Gap], confirmed_before: &RangeSet) {
 /// Says when each silence that may be asked again was asked first and last.
 pub(super) fn note_asked(gaps: &mut [Gap], old: Option<&Sidecar>, silence: &SilenceFacts) {
     let before = old.map(|old| old.gaps.as_slice()).unwrap_or_default();
+    // A list in another order was not written by us; each of it could touch all others.
+    let before = if before.is_sorted_by(|a, b| a.end <= b.start) { before } else { &[] };
     for gap in gaps {
         let Some(range) = gap.range() else { continue };
         if matches!(gap.class, GapClass::WithinPage | GapClass::MarketClosed) {
@@ -195,7 +196,8 @@ pub(super) fn note_asked(gaps: &mut [Gap], old: Option<&Sidecar>, silence: &Sile
         }
         let now = silence.clock.map(|clock| clock.now);
         let now = now.filter(|_| silence.asked.covers(range) || silence.silent.covers(range));
-        let same = before.iter().filter(|known| known.start < gap.end && gap.start < known.end);
+        let behind = &before[before.partition_point(|known| known.end <= gap.start)..];
+        let same = behind.iter().take_while(|known| known.start < gap.end);
         let (mut first, mut last) = (now, now);
         for known in same {
             first = [first, known.asked_first].into_iter().flatten().min();

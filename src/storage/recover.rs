@@ -90,7 +90,7 @@ pub(super) fn load<R: Record>(
 fn silences(sidecar: &Sidecar) -> Vec<Gap> {
     let is_sealed = sidecar.state == Some(PartitionState::Sealed);
     let timed = |gap: &Gap| {
-        let covering = sidecar.coverage.iter().find(|c| c.start <= gap.start && gap.end <= c.end);
+        let covering = sidecar.covering(gap);
         let is_untimed = gap.class == GapClass::ConfirmedBySource && gap.asked_last.is_none();
         let asked = covering.filter(|_| is_untimed).and_then(|covering| covering.asked_last);
         Gap { asked_last: gap.asked_last.or(asked), ..*gap }

@@ -30,6 +30,8 @@ const MIN_OTHER_DAYS: usize = 3;
 pub(super) struct Classes<'a> {
     silence: &'a SilenceFacts,
     continuous: bool,
+    /// Seconds that a row stands for: a bar's width, one for a tick.
+    row_secs: i64,
     /// What the rows of this file show to be usual, whatever threshold was chosen.
     usual: Threshold,
     /// Where the silences of a closed market's length begin, ascending.
@@ -37,16 +39,17 @@ pub(super) struct Classes<'a> {
 }
 
 impl<'a> Classes<'a> {
-    /// `continuous` tells whether the series is quoted day and night, week-ends included.
+    /// `continuous` tells whether the series is quoted day and night, week-ends included; `row_secs`
+    /// for how many seconds a row stands.
     pub(super) fn new(
         silence: &'a SilenceFacts,
-        continuous: bool,
+        (continuous, row_secs): (bool, i64),
         usual: Threshold,
         gaps: &[Silence],
     ) -> Self {
         let long = gaps.iter().filter(|gap| gap.range.len_secs() >= MIN_CLOSED_SECS);
         let long_starts = long.map(|gap| gap.range.start()).collect();
-        Self { silence, continuous, usual, long_starts }
+        Self { silence, continuous, row_secs, usual, long_starts }
     }
 
     /// The first of the classes that fits.
@@ -74,7 +77,7 @@ impl<'a> Classes<'a> {
         if silence.distance_secs <= usual {
             return false;
         }
-        let told = || self.silence.hours.as_ref().and_then(|hours| hours.explains(silence.range));
+        let told = || self.hours_explain(silence.range);
         match self.continuous {
             true => true,
             false => match told() {
@@ -86,9 +89,16 @@ impl<'a> Classes<'a> {
 
     /// What the source told of these days counts; of days it told nothing of, what the rows show.
     fn is_market_closed(&self, gap: EpochRange) -> bool {
-        let told = self.silence.hours.as_ref().and_then(|hours| hours.explains(gap));
+        let told = self.hours_explain(gap);
         let observed = || is_in_weekend(gap) || self.recurs(gap.start());
         told.unwrap_or_else(|| gap.len_secs() >= MIN_CLOSED_SECS && observed())
+    }
+
+    /// What the source's hours say of `gap`. The bar before it was traded to its end, and only what
+    /// follows is silent.
+    fn hours_explain(&self, gap: EpochRange) -> Option<bool> {
+        let start = gap.start().plus(self.row_secs - 1).min(gap.last());
+        self.silence.hours.as_ref()?.explains(EpochRange::new(start, gap.end())?)
     }
 
     /// Tells whether gaps of a closed market's length begin at this time of day on enough other days.

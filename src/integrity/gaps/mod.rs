@@ -141,7 +141,8 @@ impl<'a> GapFinder<'a> {
         let estimate = Estimate::new(interval, &self.cadence, &silences);
         let continuous =
             self.silence.continuous.unwrap_or_else(|| self.cadence.has_rows_on_saturdays());
-        let classes = Classes::new(self.silence, continuous, usual, &silences);
+        let row_secs = self.kind.granularity().map_or(1, Granularity::secs);
+        let classes = Classes::new(self.silence, (continuous, row_secs), usual, &silences);
         let gap = |silence: &Silence| Gap {
             start: silence.range.start(),
             end: silence.range.end(),

@@ -134,10 +134,13 @@ pub(super) mod recorder {
 #[cfg(all(debug_assertions, not(test)))]
 mod stop {
     //! `TITAN_TEST_STEPS=N:FILE`: write each step into FILE, stand still at the N-th.
+    //! `TITAN_TEST_STEPS=TEXT@PIPE`: wait for PIPE at the first step that holds TEXT, as for a disk
+    //! that does not answer.
 
     use std::cell::Cell;
-    use std::fs::OpenOptions;
-    use std::io::Write;
+    use std::fs::{File, OpenOptions};
+    use std::io::{Read, Write};
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, OnceLock, PoisonError};
 
     use super::Op;
@@ -168,11 +171,23 @@ mod stop {
         }
     }
 
+    /// Waits where a test wants a disk that does not answer.
+    fn wait_at_gate(op: Op<'_>) {
+        static IS_PASSED: AtomicBool = AtomicBool::new(false);
+        let Ok(text) = std::env::var("TITAN_TEST_STEPS") else { return };
+        let Some((text, pipe)) = text.split_once('@') else { return };
+        if format!("{op:?}").contains(text) && !IS_PASSED.swap(true, Ordering::Relaxed) {
+            let waited = File::open(pipe).and_then(|mut pipe| pipe.read_to_end(&mut Vec::new()));
+            waited.expect("a test that holds the disk up has made the pipe");
+        }
+    }
+
     pub(in crate::storage) fn step(op: Op<'_>) {
         static PLAN: OnceLock<Option<Plan>> = OnceLock::new();
         if !IS_TOLD.get() {
             return;
         }
+        wait_at_gate(op);
         let Some(plan) = PLAN.get_or_init(plan) else { return };
         let mut n_steps = plan.n_steps.lock().unwrap_or_else(PoisonError::into_inner);
         if *n_steps < plan.stop_at {

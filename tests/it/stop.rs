@@ -1,7 +1,7 @@
 //! Signals end a run by themselves, whatever it waits for, also for a disk that does not answer.
 //!
-//! A named pipe stands for such a disk: who opens or reads it waits until somebody writes. Nothing
-//! here measures time; a process that did not end would keep its test waiting.
+//! A named pipe stands for such a disk: the program waits at a step of its store until somebody
+//! writes. Nothing here measures time; a process that did not end would keep its test waiting.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File, OpenOptions};
@@ -16,17 +16,27 @@ use titan_download::domain::{Granularity, Kind, StoreError};
 use titan_download::download::{DownloadError, Ending, PartitionOutcome, Window};
 
 use crate::cli::{TWENTY_DAYS, TWO_DAYS, assert_whole, candles};
-use crate::process::{Running, Sandbox, Server, n_segments};
+use crate::process::{Running, Sandbox, Server};
 use crate::support::{self, Exchange, Setup, assert_same_rows, epoch, quiet_config};
 
+#[cfg(debug_assertions)]
 const STAGING: &str = "data/.titan/staging/R_100/candles_60/2026-02";
 
-fn make_pipe(path: &Path) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+/// Starts a run whose store waits for the pipe at the first step that holds `text`.
+#[cfg(debug_assertions)]
+fn held_up(sandbox: &Sandbox, arguments: &[&str], text: &str, pipe: &Path) -> Running {
+    assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let mut command = sandbox.command(arguments);
+    command.env("TITAN_TEST_STEPS", format!("{text}@{}", pipe.display()));
+    Running::of(command.spawn().unwrap())
 }
 
+/// The first step of a publish: its draft appears beside the month.
+#[cfg(debug_assertions)]
+const PUBLISH: &str = "Create(\"data/R_100/candles_60/";
+
 /// Waits until the command reads from the pipe, and keeps it waiting as long as the result lives.
+#[cfg(debug_assertions)]
 fn held_at(run: &mut Running, pipe: &Path) -> File {
     const O_NONBLOCK: i32 = 0o4000;
     let open = || OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(pipe).ok();
@@ -41,23 +51,20 @@ fn held_at(run: &mut Running, pipe: &Path) -> File {
     held.take().unwrap()
 }
 
+#[cfg(debug_assertions)]
 #[test]
 fn a_publish_that_the_disk_holds_up_is_left() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let server = Server::start(&["--latency", "30ms"]);
+        let server = Server::start(&[]);
         let sandbox = Sandbox::new();
         let small = ["--chunk-rows", "1000", "--concurrency", "2"];
         let arguments = [candles(&server.url, TWENTY_DAYS).as_slice(), &small].concat();
-        let mut run = sandbox.start(&arguments);
-        run.until("something is staged", || n_segments(&sandbox.path("data")) > 0);
-        // Looked at by the publish, which reads everything that is staged.
-        let pipe = sandbox.path(STAGING).join("z.segment");
-        make_pipe(&pipe);
+        let pipe = sandbox.path("pipe");
+        let mut run = held_up(&sandbox, &arguments, PUBLISH, &pipe);
         let held = held_at(&mut run, &pipe);
         run.signal(signal);
         run.end().expect(code);
         drop(held);
-        fs::remove_file(&pipe).unwrap();
         assert!(support::parquet_files(&sandbox.path("data"), &series()).is_empty());
         sandbox.run(&arguments).expect(0);
         assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
@@ -66,20 +73,21 @@ fn a_publish_that_the_disk_holds_up_is_left() {
 
 /// Segments rot between their answers and their publish: the run that was given the answers notices
 /// it, and asks for them again before it ends.
+#[cfg(debug_assertions)]
 #[test]
 fn staged_rows_that_rot_before_their_publish_are_asked_again_by_the_same_run() {
-    let server = Server::start(&["--latency", "30ms"]);
+    let server = Server::start(&[]);
     let sandbox = Sandbox::new();
     let small = ["--chunk-rows", "1000", "--concurrency", "2", "--json"];
-    let mut run = sandbox.start(&[candles(&server.url, TWENTY_DAYS).as_slice(), &small].concat());
-    run.until("something is staged", || n_segments(&sandbox.path("data")) > 0);
-    let pipe = sandbox.path(STAGING).join("z.segment");
-    make_pipe(&pipe);
+    let arguments = [candles(&server.url, TWENTY_DAYS).as_slice(), &small].concat();
+    let pipe = sandbox.path("pipe");
+    let mut run = held_up(&sandbox, &arguments, PUBLISH, &pipe);
     let held = held_at(&mut run, &pipe);
-    // The publish has looked at the headers of these, which come before the pipe.
+    // The publish has looked at the headers of all of them.
     let entries = fs::read_dir(sandbox.path(STAGING)).unwrap().map(|entry| entry.unwrap().path());
-    let rotten: Vec<_> = entries.filter(|path| path.extension() == pipe.extension()).collect();
-    let rotten: Vec<_> = rotten.iter().filter(|path| **path != pipe).take(2).collect();
+    let is_segment = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "segment");
+    let rotten: Vec<_> = entries.filter(is_segment).take(2).collect();
+    assert_eq!(rotten.len(), 2);
     for path in &rotten {
         let mut bytes = fs::read(path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
@@ -88,7 +96,7 @@ fn staged_rows_that_rot_before_their_publish_are_asked_again_by_the_same_run() {
     drop(held);
     let json = run.end().expect(0).json();
     let findings = json["partitions"].to_string();
-    for path in [&pipe].into_iter().chain(rotten) {
+    for path in rotten {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert!(findings.contains(name), "{name}: {findings}");
     }
@@ -96,13 +104,16 @@ fn staged_rows_that_rot_before_their_publish_are_asked_again_by_the_same_run() {
     assert_whole(&sandbox.path("data"), &sandbox, TWENTY_DAYS);
 }
 
+/// What is no segment is set aside by the first look, which the disk holds up.
+#[cfg(debug_assertions)]
 #[test]
 fn a_look_at_the_archive_that_the_disk_holds_up_is_left() {
     let server = Server::start(&[]);
     let sandbox = Sandbox::new();
-    let pipe = sandbox.path(STAGING).join("z.segment");
-    make_pipe(&pipe);
-    let mut run = sandbox.start(&candles(&server.url, TWENTY_DAYS));
+    fs::create_dir_all(sandbox.path(STAGING)).unwrap();
+    fs::write(sandbox.path(STAGING).join("z.segment"), "no segment").unwrap();
+    let pipe = sandbox.path("pipe");
+    let mut run = held_up(&sandbox, &candles(&server.url, TWENTY_DAYS), "z.segment", &pipe);
     let held = held_at(&mut run, &pipe);
     run.signal("TERM");
     run.end().expect(143);

@@ -93,6 +93,8 @@ fn step_of_the_pager(bencher: Bencher) {
             is_oldest: false,
             first_held: Some(Epoch::default()),
             recheck: Vec::new(),
+            older: Vec::new(),
+            settled_before: Epoch::default(),
             kept: RangeSet::new(),
         };
         let cadence = titan_download::domain::Cadence::Fixed { interval_secs: 2, phase_secs: 0 };

@@ -200,13 +200,13 @@ mod tests {
     use super::*;
     use crate::domain::Epoch;
 
-    fn check(said: Value, expected: &SourceFacts, n_set_aside: usize) {
+    fn check(said: &Value, expected: &SourceFacts, n_set_aside: usize) {
         let (facts, set_aside) = believed(said.clone());
         assert_eq!(&facts, expected, "{said} {set_aside:?}");
         assert_eq!(set_aside.len(), n_set_aside, "{said} {set_aside:?}");
     }
 
-    fn cadence(said: Value) -> (Option<Cadence>, Vec<String>) {
+    fn cadence(said: &Value) -> (Option<Cadence>, Vec<String>) {
         let (facts, set_aside) =
             believed(json!({ "series": { "R_100/ticks": { "cadence": said } } }));
         (facts.series["R_100/ticks"].cadence, set_aside)
@@ -217,21 +217,21 @@ mod tests {
     fn a_cadence_that_cannot_be_is_left_out() {
         for secs in [0, -1, -2, 1 << 62, i64::MIN, i64::MAX, 86_401] {
             let said = json!({ "pattern": "fixed", "interval_secs": secs, "phase_secs": 0 });
-            let (cadence, set_aside) = cadence(said);
+            let (cadence, set_aside) = cadence(&said);
             assert_eq!((cadence, set_aside.len()), (None, 1), "{secs}");
             assert!(set_aside[0].contains(&secs.to_string()), "{set_aside:?}");
         }
         for (interval, phase) in [(2, 2), (2, -1), (60, i64::MAX), (60, i64::MIN)] {
             let said =
                 json!({ "pattern": "fixed", "interval_secs": interval, "phase_secs": phase });
-            assert_eq!(cadence(said).0, None, "{interval} {phase}");
+            assert_eq!(cadence(&said).0, None, "{interval} {phase}");
         }
         for millis in [0, -1, 999, 1 << 62, i64::MAX, i64::MIN] {
             let said = json!({ "pattern": "irregular", "mean_interval_millis": millis });
-            assert_eq!(cadence(said).0, None, "{millis}");
+            assert_eq!(cadence(&said).0, None, "{millis}");
         }
         let good = json!({ "pattern": "fixed", "interval_secs": 2, "phase_secs": 1 });
-        assert_eq!(cadence(good).0, Some(Cadence::Fixed { interval_secs: 2, phase_secs: 1 }));
+        assert_eq!(cadence(&good).0, Some(Cadence::Fixed { interval_secs: 2, phase_secs: 1 }));
     }
 
     #[test]
@@ -255,15 +255,15 @@ mod tests {
             "hours": { "frxEURUSD": { "asked": { "mon": i64::MAX } }, "frxGBPUSD": 7 },
             "more": [1],
         });
-        check(said, &expected, 5);
+        check(&said, &expected, 5);
         let mut nothing_of_it = SourceFacts::default();
         let series = json!({ "R_100/ticks": { "wall": { "offered_from": 1i64 << 62, "refused_at": 0, "seen_at": 0 } } });
         nothing_of_it.series.insert("R_100/ticks".to_owned(), SeriesFacts::default());
-        check(json!({ "page_cap": 4_294_967_295u32, "series": series }), &nothing_of_it, 2);
-        check(json!({ "page_cap": 0, "series": [], "hours": "x" }), &SourceFacts::default(), 3);
-        check(json!({ "page_cap": -1 }), &SourceFacts::default(), 1);
-        check(json!(null), &SourceFacts::default(), 1);
-        check(json!({}), &SourceFacts::default(), 0);
+        check(&json!({ "page_cap": 4_294_967_295u32, "series": series }), &nothing_of_it, 2);
+        check(&json!({ "page_cap": 0, "series": [], "hours": "x" }), &SourceFacts::default(), 3);
+        check(&json!({ "page_cap": -1 }), &SourceFacts::default(), 1);
+        check(&json!(null), &SourceFacts::default(), 1);
+        check(&json!({}), &SourceFacts::default(), 0);
     }
 
     #[test]
@@ -281,6 +281,6 @@ mod tests {
             unlisted: [("R_25".to_owned(), Epoch::new(1_772_323_200))].into(),
             hours: [("frxEURUSD".to_owned(), HoursFacts::default())].into(),
         };
-        check(serde_json::to_value(&facts).unwrap(), &facts, 0);
+        check(&serde_json::to_value(&facts).unwrap(), &facts, 0);
     }
 }

@@ -38,7 +38,8 @@ fn within(from: &str, to: &str) -> impl Fn(i64) -> bool + use<> {
 fn download<'a>(url: &'a str, start: &'a str, end: &'a str) -> Vec<&'a str> {
     let what = ["--symbol", "R_100", "--kind", "candles", "--start-date", start, "--end-date", end];
     let place = ["--endpoint", url, "--output", "data", "--rate", "unlimited"];
-    [what.as_slice(), &place].concat()
+    // Up to the bar that has just closed.
+    [what.as_slice(), &place, &["--tail-lag", "0s"]].concat()
 }
 
 fn sidecar(root: &Path, month: &str) -> Value {

@@ -195,8 +195,10 @@ async fn ten_days(faults: FaultPlan, days: i64) -> Duration {
     let end = start.plus(days * 86_400);
     let window = Window::Range { start, end: Some(end) };
     let began = Instant::now();
-    let summary =
-        exchange.download(dir.path(), &Setup::default(), &[wanted.clone()], window).await.unwrap();
+    let summary = exchange
+        .download(dir.path(), &Setup::default(), std::slice::from_ref(&wanted), window)
+        .await
+        .unwrap();
     assert!(summary.is_complete(), "{summary:?}");
     let range = titan_download::domain::EpochRange::new(start, end).unwrap();
     assert_same_rows(&all_rows(dir.path(), &wanted), &exchange.truth(&wanted, range));

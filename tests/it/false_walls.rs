@@ -5,6 +5,7 @@
 //! `TITAN_TEST_SEEDS=200` for very many, and `TITAN_TEST_DAYS=10` for ten days of true length.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -130,7 +131,8 @@ impl Sweep {
                         .or_default() += 1;
                     *tally.entry("rows lacking").or_default() += n_lacking;
                 }
-                println!("{name} at {rate}: {tally:?} of {n_seeds}");
+                let figures = format!("{name} at {rate}: {tally:?} of {n_seeds}\n");
+                std::io::stderr().write_all(figures.as_bytes()).unwrap();
             }
         }
     }

@@ -201,7 +201,7 @@ fn files_of_a_newer_version_are_left_to_it() {
             change(&root.join(".titan").join(name), |said| {
                 said["format_version"] = 9.into();
                 said["later"] = serde_json::json!({ "more": [1, 2, 3] });
-            })
+            });
         };
         newer("source-facts.json");
         newer("watermark.json");

@@ -72,8 +72,10 @@ fn what_verify_prints_mends_an_archive_of_invented_prices() {
     fs::remove_file(file.with_extension("metadata.json")).unwrap();
     let json = sandbox.run(&["verify", "my archive", "--json"]).expect(1).json();
     let findings = json["findings"].as_array().unwrap();
-    let finding =
-        findings.iter().find(|f| f["kind"] == "sidecar_missing").expect(&json.to_string());
+    let finding = findings
+        .iter()
+        .find(|f| f["kind"] == "sidecar_missing")
+        .unwrap_or_else(|| panic!("{json}"));
     assert_eq!(finding["advice"], "repair");
     assert_eq!(finding["partition"], String::from(key.clone()));
     let repair = finding["repair"].as_str().unwrap();

@@ -73,7 +73,7 @@ pub struct MarketArgs {
     /// corrected prices, dead feeds, a wrong clock
     ///
     /// Something happens from A to before B, without them from the year before --now to the end of
-    /// the year after it. The same SEED and the same span are the same world. --quirk NAME=… adds.
+    /// the year after it. The same SEED and the same span are the same world. --quirk NAME=... adds.
     #[arg(long, value_name = "SEED[@A..B]")]
     pub world: Option<String>,
     /// Leave out the short silent stretches of the feed
@@ -118,10 +118,10 @@ pub struct ServeArgs {
     pub faults: Vec<String>,
     /// Differ from the API as it is known in this way; repeat for more
     ///
-    /// Every answer is like that. For trying out what notices it, above all `doctor`. NAME=… says
+    /// Every answer is like that. For trying out what notices it, above all `doctor`. NAME=... says
     /// what happens to a symbol, the clock or the history over time, like
-    /// hole=R_100@2026-03-07T10:00:00Z..2026-03-07T10:20:00Z@2026-03-08.
-    #[arg(long = "quirk", value_name = "NAME|NAME=…", value_delimiter = ',')]
+    /// hole=R_100@2026-03-07..2026-03-08@2026-03-09.
+    #[arg(long = "quirk", value_name = "NAME|NAME=...", value_delimiter = ',')]
     pub quirks: Vec<String>,
     /// Write each request to this file, as CSV, or as JSON lines if it ends in .jsonl
     #[arg(long, value_name = "FILE")]

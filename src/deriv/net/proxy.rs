@@ -62,9 +62,12 @@ impl Proxy {
         let is_it = |error: &(dyn Error + 'static)| {
             // One loss is told to many callers, so they share its cause.
             let shared = error.downcast_ref::<Arc<dyn Error + Send + Sync>>();
-            let error = shared.map_or(error, |shared| shared.as_ref() as &(dyn Error + 'static));
+            let error: &(dyn Error + 'static) = match shared {
+                Some(shared) => &**shared,
+                None => error,
+            };
             let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            inner.is_some_and(|inner| inner.is::<ProxyFailure>())
+            inner.is_some_and(<dyn Error + Send + Sync>::is::<ProxyFailure>)
         };
         let mut next = Some(error);
         while let Some(error) = next {

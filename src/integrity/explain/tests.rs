@@ -111,6 +111,7 @@ fn a_candle_is_named_by_its_open_and_shown_around_a_tick() {
 
 /// Each kind of contradiction is named.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn contradictions_are_named() {
     let check = |what: &str, spoil: &dyn Fn(&Archive, Sample<crate::domain::Tick>), part: &str| {
         let archive = Archive::new();

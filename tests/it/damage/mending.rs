@@ -29,6 +29,7 @@ enum End {
 
 /// Everything else is brought back as it was.
 static EXCEPTIONS: &[(&str, End)] = &[
+    ("coverage in the footer of what was never asked", End::More),
     ("coverage in both of what was never asked", End::More),
     ("coverage that failed", End::More),
     ("a link in the place of a file", End::Refused("symbolic link")),
@@ -82,8 +83,10 @@ fn lasting(root: &Path, place: &str, damage: &Damage) -> Value {
     for run in ["created_at", "download_duration_seconds", "source", "run", "findings", "locked"] {
         object.remove(run);
     }
-    for range in object["coverage"].as_array_mut().unwrap() {
-        range.as_object_mut().unwrap().retain(|key, _| !key.starts_with("asked"));
+    for part in ["coverage", "gaps"] {
+        for range in object[part].as_array_mut().unwrap() {
+            range.as_object_mut().unwrap().retain(|key, _| !key.starts_with("asked"));
+        }
     }
     // A question that was asked is known to the sidecar alone, and one run does not confirm what it
     // doubts itself.

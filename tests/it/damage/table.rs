@@ -180,7 +180,8 @@ pub(crate) static OF_WORDS: &[Damage] = damages! {
            "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
     "coverage in the footer of what was never asked":
         |s| s.forge_footer(TICKS, "coverage", |text| text.replace("1772344800", "1772431200"))
-        => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
+        => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json",
+           "warning feed_silent R_100/ticks/2026-03.parquet";
     "coverage in the sidecar of what was never asked":
         |s| s.edit_sidecar(TICKS, |sidecar| sidecar["coverage"][0]["end"] = 1_772_431_200.into())
         => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
@@ -189,7 +190,8 @@ pub(crate) static OF_WORDS: &[Damage] = damages! {
             s.forge_footer(TICKS, "coverage", |text| text.replace("1772344800", "1772884800"));
             s.edit_sidecar(TICKS, |sidecar| sidecar["coverage"][0]["end"] = 1_772_884_800.into());
         }
-        => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json";
+        => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json",
+           "warning feed_silent R_100/ticks/2026-03.parquet";
     "coverage of less than the rows":
         |s| {
             s.forge_footer(TICKS, "coverage", |text| text.replace("1772344800", "1772341200"));
@@ -294,7 +296,8 @@ pub(crate) static OF_ROWS: &[Damage] = damages! {
     "an hour of ticks dropped, and forged":
         |s| s.forge_rows(TICKS, |rows| drop(rows.drain(3600..5400)))
         => "error sidecar_mismatch R_100/ticks/2026-03.metadata.json",
-           "error ticks_missing R_100/candles_60/2026-03.parquet";
+           "error ticks_missing R_100/candles_60/2026-03.parquet",
+           "warning feed_silent R_100/ticks/2026-03.parquet";
     "a candle dropped, and forged":
         |s| s.forge_rows(CANDLES, |rows| drop(rows.remove(100)))
         => "error candle_missing R_100/candles_60/2026-03.parquet",
@@ -324,7 +327,8 @@ pub(crate) static OF_ROWS: &[Damage] = damages! {
         |s| s.forge_rows(CANDLES, |rows| rows.iter_mut().for_each(|row| row.0 += 31 * 86_400))
         => "error candle_missing R_100/candles_60/2026-03.parquet",
            "error outside_coverage R_100/candles_60/2026-03.parquet",
-           "error outside_month R_100/candles_60/2026-03.parquet";
+           "error outside_month R_100/candles_60/2026-03.parquet",
+           "warning feed_silent R_100/candles_60/2026-03.parquet";
     "a row of the next month, and forged":
         |s| s.forge_rows(TICKS, |rows| rows.push((1_775_001_600, vec![1000.0])))
         => "error outside_coverage R_100/ticks/2026-03.parquet",

@@ -131,7 +131,8 @@ fn who_wants_no_display_gets_none() {
     assert!(no_steering(&[("TERM", "dumb")], &[]).contains("partitions wanted"));
     let text = no_steering(&[], &["--no-progress"]);
     assert!(text.contains("rows") && !text.contains("wanted"), "{text}");
-    assert_eq!(no_steering(&[], &["--quiet"]), "");
+    let begins = "`data` holds no archive: a new one begins there\n";
+    assert_eq!(no_steering(&[], &["--quiet"]), begins);
 
     let sandbox = Sandbox::new();
     let ended = Tty::start(&sandbox, &both(&server.url, TWO_DAYS), &[("NO_COLOR", "1")], 80).end();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Names the Python that `.ci/run` prepares with everything in `tests/python/requirements.txt`.
-const VARIABLE: &str = "TITAN_TEST_PYTHON";
+const VARIABLE: &str = "TEST_PYTHON";
 
 /// What no prepared Python has to have: Spark needs Java, and half a minute to start.
 const BY_HAND: [&str; 1] = ["pyspark"];
